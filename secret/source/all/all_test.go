@@ -1,0 +1,40 @@
+package all_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tightlip/tightlip/secret"
+	"github.com/tightlip/tightlip/secret/source/all"
+)
+
+func TestSources(t *testing.T) {
+	got := secret.NewResolver(all.Sources(all.Options{})...).Schemes()
+	if want := []string{"file", "env", "cmd", "fd", "stdin"}; !slices.Equal(got, want) {
+		t.Errorf("got the schemes %q, want %q", got, want)
+	}
+}
+
+func Example() {
+	specs, err := secret.ParseSpecs([]string{"id=npm,from=-", "id=pip,from=cmd:printf x"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resolver := secret.NewResolver(all.Sources(all.Options{Stdin: strings.NewReader("not a real one")})...)
+	set, err := resolver.ResolveAll(context.Background(), specs)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer set.Close(context.Background())
+	for id, lease := range set.All() {
+		fmt.Println(id, lease.ID, lease.Value, lease.Value.Len())
+	}
+	// Output:
+	// npm - [sealed] 14
+	// pip cmd:printf x [sealed] 1
+}

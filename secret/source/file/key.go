@@ -1,0 +1,93 @@
+package file
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/tightlip/tightlip/internal/suggest"
+	"github.com/tightlip/tightlip/secret"
+)
+
+// node is a part of a structured file. None of its errors, nor those of its parser, quote the file.
+type node interface {
+	child(key string) (node, bool)
+	keys() []string
+	text() (string, error) // the literal text of a string, number or boolean
+}
+
+// keyError is about a key of a file, not about what the key stands for.
+type keyError struct {
+	problem, try string
+	err          error // the sentinel
+}
+
+func (e *keyError) Error() string { return e.problem }
+func (e *keyError) Unwrap() error { return e.err }
+
+var errNotScalar = errors.New("neither a string nor a number nor a boolean")
+
+// selectKey returns what key stands for in a JSON, YAML or dotenv file.
+func selectKey(content secret.Value, key string) (secret.Value, error) {
+	root, err := parse(content.Open())
+	if err != nil {
+		return secret.Value{}, err
+	}
+	n, ok := lookup(root, key)
+	if !ok {
+		return secret.Value{}, &keyError{
+			problem: "there is no key " + key + suggest.DidYouMean(key, root.keys()), try: listKeys(root), err: secret.ErrNotFound,
+		}
+	}
+	text, err := n.text()
+	switch {
+	case err != nil:
+		return secret.Value{}, &keyError{problem: "the key " + key + " is " + err.Error(), try: "name a key below it", err: err}
+	case text == "":
+		return secret.Value{}, &keyError{problem: "the key " + key + " is empty", err: secret.ErrEmpty}
+	}
+	return secret.NewValue([]byte(text)), nil
+}
+
+// parse decides by content which format it is: JSON begins with a brace or bracket, dotenv with NAME=, and the rest is YAML.
+func parse(content []byte) (node, error) {
+	text := strings.TrimPrefix(string(content), "\ufeff")
+	switch start := strings.TrimLeft(text, " \t\r\n"); {
+	case strings.HasPrefix(start, "{"), strings.HasPrefix(start, "["):
+		return parseJSON(text)
+	case looksLikeDotenv(text):
+		return parseDotenv(text)
+	}
+	return parseYAML(text)
+}
+
+// lookup finds key, taken whole or else split at any of its dots, later ones first: in a docker config.json, auths.r.example.auth
+// is the auth of r.example in auths.
+func lookup(n node, key string) (node, bool) {
+	if child, ok := n.child(key); ok {
+		return child, true
+	}
+	for end := strings.LastIndexByte(key, '.'); end > 0; end = strings.LastIndexByte(key[:end], '.') {
+		if child, ok := n.child(key[:end]); ok {
+			if found, ok := lookup(child, key[end+1:]); ok {
+				return found, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// listKeys says which keys there are at the top. A key that is long or unprintable may not be meant as one, and is left out.
+func listKeys(n node) string {
+	const most = 10
+	keys := slices.DeleteFunc(n.keys(), func(k string) bool { return len(k) > 40 || !secret.Printable(k) })
+	slices.Sort(keys)
+	if len(keys) == 0 {
+		return ""
+	}
+	list := strings.Join(keys[:min(most, len(keys))], ", ")
+	if len(keys) > most {
+		list += ", …"
+	}
+	return "its keys are " + list
+}
