@@ -1,0 +1,234 @@
+package config
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/tightlip/tightlip/internal/suggest"
+	"github.com/tightlip/tightlip/secret"
+	"go.yaml.in/yaml/v3"
+)
+
+// parsed is what a file says.
+type parsed struct {
+	values  []value
+	secrets []Secret
+}
+
+type value struct {
+	setting *setting
+	text    string
+	origin  Origin
+}
+
+// parse reads a file that comes from the given place. It returns all that is wrong, and what is right besides.
+func parse(data []byte, from Origin, schemes []string) (parsed, []error) {
+	p := parser{from: from, schemes: schemes}
+	if root := p.document(data); root != nil {
+		p.top(root)
+	}
+	return p.parsed, p.errs
+}
+
+type parser struct {
+	parsed
+	from    Origin
+	schemes []string
+	errs    []error
+}
+
+// fail notes an error at a node, or about the whole file if that is nil.
+func (p *parser) fail(n *yaml.Node, problem, try string) {
+	p.errs = append(p.errs, &Error{Origin: p.at(n), Problem: problem, Try: try})
+}
+
+func (p *parser) at(n *yaml.Node) Origin {
+	o := p.from
+	if n != nil {
+		o.Line, o.Column = n.Line, n.Column
+	}
+	return o
+}
+
+const needVersion = `begin it with "version: 1"`
+
+func (p *parser) document(data []byte) *yaml.Node {
+	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
+	var doc, more yaml.Node
+	err := decoder.Decode(&doc)
+	switch {
+	case errors.Is(err, io.EOF):
+		p.fail(nil, "the file is empty", needVersion)
+		return nil
+	case err != nil:
+		p.fail(nil, "is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "), "")
+		return nil
+	case !errors.Is(decoder.Decode(&more), io.EOF):
+		p.fail(nil, "the file goes on after its first document", "remove the line --- or ...")
+	}
+	return doc.Content[0]
+}
+
+// top reads the whole of the file.
+func (p *parser) top(root *yaml.Node) {
+	known := []string{"version", "secrets"}
+	for _, s := range settings {
+		if section, _, _ := strings.Cut(s.key, "."); section != "" && !slices.Contains(known, section) {
+			known = append(known, section)
+		}
+	}
+	hasVersion := false
+	p.mapping(root, "the file", known, func(name string, key, node *yaml.Node) {
+		switch name {
+		case "version":
+			hasVersion = true
+			if node.ShortTag() != "!!int" || node.Value != "1" {
+				p.fail(node, "version must be 1", "a newer version of tightlip may read this file")
+			}
+		case "secrets":
+			p.secretsSection(node)
+		case "allow":
+			p.allow(key, node)
+		default:
+			p.section(name, node)
+		}
+	})
+	if !hasVersion && root.Kind == yaml.MappingNode {
+		p.fail(root, "the version is missing", needVersion)
+	}
+}
+
+// section reads a mapping of settings.
+func (p *parser) section(name string, node *yaml.Node) {
+	byKey := map[string]*setting{}
+	var known []string
+	for _, s := range settings {
+		if key, ok := strings.CutPrefix(s.key, name+"."); ok {
+			byKey[key] = s
+			known = append(known, key)
+		}
+	}
+	p.mapping(node, name, known, func(key string, _, v *yaml.Node) {
+		if v.Kind != yaml.ScalarNode || v.ShortTag() == "!!null" {
+			p.fail(v, name+"."+key+" must be a single value", "")
+			return
+		}
+		p.values = append(p.values, value{byKey[key], v.Value, p.at(v)})
+	})
+}
+
+// allow reads the schemes that the project's file may use, which that file has no say in.
+func (p *parser) allow(key, node *yaml.Node) {
+	if p.from.Kind == FromProject {
+		p.fail(key, "allow has no place in the project's file: only the user can allow sources to it", allowHint("SCHEME", "your config.yaml"))
+		return
+	}
+	if node.Kind != yaml.SequenceNode {
+		p.fail(node, "allow must be a list", "write allow: [cmd]")
+		return
+	}
+	var schemes []string
+	for _, item := range node.Content {
+		if item.Kind != yaml.ScalarNode || item.ShortTag() != "!!str" {
+			p.fail(item, "allow must be a list of schemes", "write allow: [cmd]")
+			return
+		}
+		schemes = append(schemes, item.Value)
+	}
+	i := slices.IndexFunc(settings, func(s *setting) bool { return s.key == "allow" })
+	p.values = append(p.values, value{settings[i], strings.Join(schemes, ","), p.at(node)})
+}
+
+func (p *parser) secretsSection(node *yaml.Node) {
+	p.mapping(node, "secrets", nil, func(id string, key, v *yaml.Node) {
+		if err := secret.ValidID(id); err != nil {
+			p.fail(key, "a secret's id must be printable text", "")
+			return
+		}
+		p.secrets = append(p.secrets, p.secret(id, key, v))
+	})
+}
+
+// secret reads one entry.
+func (p *parser) secret(id string, key, node *yaml.Node) Secret {
+	s := Secret{ID: id, Origin: p.at(key)}
+	p.mapping(node, "secret "+id, []string{"from", "rebuild", "waive", "broker"}, func(name string, key, v *yaml.Node) {
+		switch name {
+		case "from":
+			s.Ref, s.Origin = p.ref(v), p.at(v)
+		case "rebuild":
+			s.RebuildOnChange = true
+			if v.Kind != yaml.ScalarNode || v.Value != "on-change" {
+				p.fail(v, "rebuild must be on-change", "")
+			}
+		case "waive":
+			s.Waive = v.Value == "true"
+			if v.Kind != yaml.ScalarNode || v.ShortTag() != "!!bool" {
+				p.fail(v, "waive must be true or false", "")
+			}
+		case "broker":
+			p.fail(key, "broker is not supported by this version", "remove it")
+		}
+	})
+	return s
+}
+
+func (p *parser) ref(node *yaml.Node) secret.Ref {
+	if node.Kind != yaml.ScalarNode || node.ShortTag() != "!!str" {
+		p.fail(node, "from must be a reference, as text", `write it in quotes, as in from: "env:NAME"`)
+		return secret.Ref{}
+	}
+	ref, err := secret.ParseRef(node.Value)
+	if err == nil && len(p.schemes) > 0 {
+		err = secret.CheckScheme(ref, p.schemes)
+	}
+	if err != nil {
+		try := ""
+		if se, ok := errors.AsType[*secret.SyntaxError](err); ok {
+			try = se.Hint()
+		}
+		p.fail(node, "from: "+err.Error(), try)
+	}
+	return ref
+}
+
+// mapping calls each for the keys of a mapping, except those that are not known or there already. If known is nil, all are.
+func (p *parser) mapping(node *yaml.Node, what string, known []string, each func(name string, key, value *yaml.Node)) {
+	if node.Kind != yaml.MappingNode {
+		p.fail(node, what+" must be a mapping of keys to values", "")
+		return
+	}
+	var seen []string
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := node.Content[i], node.Content[i+1]
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			p.fail(key, "a key must be text", "")
+		case known != nil && !slices.Contains(known, key.Value):
+			p.fail(key, unknownKey(what, key.Value, known), "")
+		case slices.Contains(seen, key.Value):
+			p.fail(key, what+" has the key "+key.Value+" twice", "")
+		default:
+			seen = append(seen, key.Value)
+			if value.Kind == yaml.AliasNode {
+				value = value.Alias
+			}
+			each(key.Value, key, value)
+		}
+	}
+}
+
+// unknownKey quotes the key unless it cannot be shown, or is so long that it may be a value.
+func unknownKey(what, key string, known []string) string {
+	const longest = 20
+	text := what + " has an unknown key"
+	if secret.Printable(key) && len(key) <= longest {
+		text += ` "` + key + `"`
+	}
+	if better := suggest.DidYouMean(key, known); better != "" {
+		return text + better
+	}
+	return text + "; known are " + strings.Join(known, ", ")
+}

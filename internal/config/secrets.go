@@ -1,0 +1,62 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/tightlip/tightlip/secret"
+)
+
+// Secret returns the entry for a secret.
+func (c *Config) Secret(id string) (s Secret, ok bool) {
+	i := slices.IndexFunc(c.Secrets, func(s Secret) bool { return s.ID == id })
+	if i < 0 {
+		return Secret{}, false
+	}
+	return c.Secrets[i], true
+}
+
+// Complete adds what the files say to a --secret flag. If the flag says nothing about where the secret comes from,
+// the entry for its id does, else BuildKit's rule (see [secret.DefaultRef]; lookup is os.LookupEnv in earnest).
+//
+// An entry of the project's file may point to files, variables and descriptors. Any other scheme runs a command or
+// reaches the network, and is an [*Error] unless the user allowed it.
+func (c *Config) Complete(spec secret.Spec, lookup func(string) (string, bool)) (secret.Spec, error) {
+	entry, _ := c.Secret(spec.ID)
+	spec.RebuildOnChange = spec.RebuildOnChange || entry.RebuildOnChange
+	switch {
+	case !spec.Ref.IsZero():
+		return spec, nil
+	case entry.Ref.IsZero():
+		ref, err := secret.DefaultRef(spec.ID, lookup)
+		spec.Ref = ref
+		return spec, err
+	}
+	if err := c.allowed(entry); err != nil {
+		return secret.Spec{}, err
+	}
+	spec.Ref = entry.Ref
+	return spec, nil
+}
+
+// harmless are the schemes that neither run anything nor reach the network.
+var harmless = []string{secret.SchemeFile, secret.SchemeEnv, secret.SchemeStdin, "fd"}
+
+func (c *Config) allowed(s Secret) error {
+	scheme := s.Ref.Scheme
+	if s.Origin.Kind != FromProject || slices.Contains(harmless, scheme) || slices.Contains(c.Allow, scheme) {
+		return nil
+	}
+	return &Error{
+		Origin:  s.Origin,
+		Problem: "secret " + s.ID + " comes from " + s.Ref.String() + ", and a project's file may not use " + scheme + ": on its own",
+		Try:     allowHint(scheme, c.userFile),
+	}
+}
+
+func allowHint(scheme, userFile string) string {
+	hint := "allow it with --allow-source " + scheme + " or TIGHTLIP_ALLOW=" + scheme
+	if userFile != "" {
+		hint += ", or for good with allow: [" + scheme + "] in " + userFile
+	}
+	return hint
+}
