@@ -1,0 +1,96 @@
+// Package dockerfile reads Dockerfiles with exact positions and edits them without disturbing the rest.
+//
+// The grammar is that of BuildKit's own parser.
+package dockerfile
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+)
+
+// File is a parsed Dockerfile.
+type File struct {
+	name   string
+	lines  []string
+	stages []instructions.Stage
+}
+
+// Instruction is one instruction of a stage.
+type Instruction struct {
+	Keyword string // in lower case, such as "run"
+	Line    int    // where it starts, counted from 1
+	Text    string // its first line, as written
+}
+
+// Parse reads the Dockerfile src. The name is for messages and findings.
+func Parse(name string, src []byte) (*File, error) {
+	ast, err := parser.Parse(bytes.NewReader(src))
+	if err != nil {
+		return nil, fmt.Errorf("parsing %s: %w", name, err)
+	}
+	stages, _, err := instructions.Parse(ast.AST, linter.New(&linter.Config{}))
+	if err != nil {
+		return nil, fmt.Errorf("parsing %s: %w", name, err)
+	}
+	return &File{name: name, lines: strings.SplitAfter(string(src), "\n"), stages: stages}, nil
+}
+
+// Name is the name that Parse was given.
+func (f *File) Name() string { return f.name }
+
+// Chain is what builds the target stage ("" is the last one): its instructions and before them those of the stages
+// that it starts from, FROM left out. It is empty if there is no such stage.
+func (f *File) Chain(target string) []Instruction {
+	i := len(f.stages) - 1
+	if target != "" {
+		i = f.stage(target, len(f.stages))
+	}
+	var chain []Instruction
+	for i >= 0 {
+		chain = append(f.instructions(i), chain...)
+		i = f.stage(f.stages[i].BaseName, i)
+	}
+	return chain
+}
+
+// stage finds a stage among the first n by name or number, as FROM and --target do; -1 if there is none.
+func (f *File) stage(name string, n int) int {
+	for i := n - 1; i >= 0; i-- {
+		if strings.EqualFold(f.stages[i].Name, name) {
+			return i
+		}
+	}
+	if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < n {
+		return i
+	}
+	return -1
+}
+
+func (f *File) instructions(stage int) []Instruction {
+	var out []Instruction
+	for _, c := range f.stages[stage].Commands {
+		line := firstLine(c.Location())
+		out = append(out, Instruction{Keyword: strings.ToLower(c.Name()), Line: line, Text: f.line(line)})
+	}
+	return out
+}
+
+func firstLine(r []parser.Range) int {
+	if len(r) == 0 {
+		return 0
+	}
+	return r[0].Start.Line
+}
+
+func (f *File) line(n int) string {
+	if n < 1 || n > len(f.lines) {
+		return ""
+	}
+	return strings.TrimSpace(f.lines[n-1])
+}

@@ -1,0 +1,68 @@
+package dockerfile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+)
+
+// AddMounts returns the Dockerfile with a further --mount flag on each RUN instruction that mounts a secret for which
+// mount returns one. Everything else stays byte for byte.
+func (f *File) AddMounts(mount func(secretID string) (flag string, ok bool)) ([]byte, error) {
+	lines := slices.Clone(f.lines)
+	for _, s := range f.stages {
+		for _, c := range s.Commands {
+			run, ok := c.(*instructions.RunCommand)
+			if !ok {
+				continue
+			}
+			ids, err := secretIDs(run)
+			if err != nil {
+				return nil, fmt.Errorf("%s:%d: %w", f.name, firstLine(run.Location()), err)
+			}
+			var flags strings.Builder
+			for _, id := range ids {
+				if flag, ok := mount(id); ok {
+					flags.WriteString(" " + flag)
+				}
+			}
+			i := firstLine(run.Location()) - 1
+			lines[i] = insertAfterKeyword(lines[i], "run", flags.String())
+		}
+	}
+	return []byte(strings.Join(lines, "")), nil
+}
+
+// secretIDs are the ids that a RUN instruction mounts, each once. The default id is the target's last element.
+func secretIDs(run *instructions.RunCommand) ([]string, error) {
+	// The parser resolves mounts only when it expands variables. Ids hardly ever hold any.
+	if err := run.Expand(func(word string) (string, error) { return word, nil }); err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, m := range instructions.GetMounts(run) {
+		id := m.CacheID
+		if m.Type != instructions.MountTypeSecret {
+			continue
+		}
+		if id == "" {
+			id = m.Target[strings.LastIndexByte(m.Target, '/')+1:]
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// insertAfterKeyword puts text behind the keyword that line starts with.
+func insertAfterKeyword(line, keyword, text string) string {
+	start := len(line) - len(strings.TrimLeft(line, " \t"))
+	end := start + len(keyword)
+	if end > len(line) || !strings.EqualFold(line[start:end], keyword) {
+		return line
+	}
+	return line[:end] + text + line[end:]
+}
