@@ -1,0 +1,10 @@
+package embedded
+
+// ServeOptions are the flags of the engine's own process.
+type ServeOptions struct {
+	StateDir       string
+	RunDir         string
+	CacheLimit     int64
+	NoPIDNamespace bool // the process shares its starter's PID namespace
+	Mapped         bool // the ids of the user namespace are there
+}

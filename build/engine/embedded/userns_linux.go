@@ -1,0 +1,117 @@
+package embedded
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// errNoProc says that the kernel does not let this user mount a /proc for a new PID namespace.
+var errNoProc = errors.New("mounting a new /proc is not allowed here")
+
+// startMapped starts cmd in its new user namespace, in which the user is root, and gives it the user's
+// subordinate ids. The child waits on its standard input until the ids are there (see enterUserNamespace).
+func startMapped(cmd *exec.Cmd) error {
+	uids, gids, err := subordinateIDs()
+	if err != nil {
+		// One id is enough for builds whose files all belong to root.
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
+	}
+	r, w, perr := os.Pipe()
+	if perr != nil {
+		return perr
+	}
+	defer w.Close()
+	cmd.Stdin = r
+	startErr := cmd.Start()
+	r.Close()
+	if startErr != nil {
+		return startErr
+	}
+	if err == nil {
+		err = errors.Join(
+			mapIDs("newuidmap", cmd.Process.Pid, os.Geteuid(), uids),
+			mapIDs("newgidmap", cmd.Process.Pid, os.Getegid(), gids))
+		if err != nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+			return err
+		}
+	}
+	_, werr := w.Write([]byte{1})
+	return werr
+}
+
+// enterUserNamespace waits until the ids are mapped and starts the program anew: only an exec as root gives
+// the process its capabilities.
+func enterUserNamespace() error {
+	if n, err := os.Stdin.Read(make([]byte, 1)); n != 1 {
+		return fmt.Errorf("waiting for the ids of the user namespace: %w", err)
+	}
+	return syscall.Exec("/proc/self/exe", append(os.Args, "--mapped"), os.Environ())
+}
+
+// idRange is a line of /etc/subuid or /etc/subgid.
+type idRange struct{ first, count int }
+
+// subordinateIDs finds the ranges that newuidmap and newgidmap will accept for this user.
+func subordinateIDs() (uids, gids idRange, err error) {
+	for _, tool := range []string{"newuidmap", "newgidmap"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return uids, gids, err
+		}
+	}
+	if uids, err = readRange("/etc/subuid"); err != nil {
+		return uids, gids, err
+	}
+	gids, err = readRange("/etc/subgid")
+	return uids, gids, err
+}
+
+func readRange(name string) (idRange, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return idRange{}, err
+	}
+	defer f.Close()
+	u, err := user.Current()
+	if err != nil {
+		return idRange{}, err
+	}
+	return parseRange(f, u.Username, u.Uid)
+}
+
+// parseRange finds the first range of a user in a file of subuid(5) form, name:first:count.
+func parseRange(r io.Reader, names ...string) (idRange, error) {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		fields := strings.Split(strings.TrimSpace(lines.Text()), ":")
+		if len(fields) != 3 || !contains(names, fields[0]) {
+			continue
+		}
+		first, err1 := strconv.Atoi(fields[1])
+		count, err2 := strconv.Atoi(fields[2])
+		if err := errors.Join(err1, err2); err != nil {
+			return idRange{}, err
+		}
+		return idRange{first, count}, nil
+	}
+	return idRange{}, errors.Join(fmt.Errorf("no subordinate ids for %s", names[0]), lines.Err())
+}
+
+func mapIDs(tool string, pid, own int, r idRange) error {
+	out, err := exec.Command(tool, strconv.Itoa(pid), "0", strconv.Itoa(own), "1",
+		"1", strconv.Itoa(r.first), strconv.Itoa(r.count)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", tool, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
