@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"github.com/tightlip/tightlip/secret"
-	"golang.org/x/sys/unix"
 )
 
 // Scheme is what references to a file descriptor begin with.
@@ -93,9 +92,7 @@ func (s *streams) open(number int) (io.ReadCloser, error) {
 		s.used[0] = true
 		return io.NopCloser(s.stdin), nil
 	}
-	// Go sets close-on-exec on all it opens; what we inherited cannot have had it.
-	flags, err := unix.FcntlInt(uintptr(number), unix.F_GETFD, 0)
-	if err != nil || flags&unix.FD_CLOEXEC != 0 {
+	if !inherited(number) {
 		return nil, errNotInherited
 	}
 	s.used[number] = true

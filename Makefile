@@ -1,0 +1,46 @@
+# make demo and make test set up what they need.
+DOCS ?= docs/generated
+PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+export CGO_ENABLED = 0
+
+.PHONY: build demo test lint bench fuzz docs cross clean
+
+build:
+	go build -trimpath -ldflags '-s -w' -o bin/tightlip ./cmd/tightlip
+
+demo: build
+	./demo/run
+
+test: build
+	.ci/setup
+	go test -timeout 20m ./...
+
+lint:
+	.ci/lint
+
+bench:
+	.ci/setup
+	go test -run '^$$' -bench . -benchtime 2s ./proof/... ./scan/... ./internal/...
+	.ci/bench
+
+# Each fuzz target for FUZZTIME.
+FUZZTIME ?= 20s
+fuzz:
+	@for pkg in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+# The manual pages, the reference and the shell completions, from the commands themselves.
+docs: build
+	rm -rf $(DOCS) && mkdir -p $(DOCS)/completions
+	bin/tightlip docs man $(DOCS)/man
+	bin/tightlip docs markdown $(DOCS)/reference
+	for shell in bash zsh fish powershell; do bin/tightlip completion $$shell > $(DOCS)/completions/tightlip.$$shell; done
+
+cross:
+	@for p in $(PLATFORMS); do echo "$$p"; GOOS=$${p%/*} GOARCH=$${p#*/} go build -o /dev/null ./cmd/tightlip || exit 1; done
+
+clean:
+	rm -rf bin .tools

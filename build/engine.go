@@ -1,0 +1,74 @@
+package build
+
+import (
+	"context"
+
+	"github.com/tightlip/tightlip/image"
+	"github.com/tightlip/tightlip/internal/redact"
+)
+
+// Engine is what builds. Every implementation passes the contract in buildtest.
+type Engine interface {
+	// Name is the engine's name on the command line, and Description what is behind it, for the user.
+	Name() string
+	Description() string
+
+	// Build builds the job's request and gives what came out no name: no tag, nothing pushed, nothing at a final
+	// path. The caller ends the Result with Discard. Build returns once ctx is cancelled and nothing of it runs any more.
+	// A failed step is a *FailedError. No error and no output holds a value: all text passes job.Redact.
+	Build(ctx context.Context, job Job) (Result, error)
+
+	// Close stops what the engine started for itself.
+	Close() error
+}
+
+// Job is a request made ready: its secrets are resolved and everything it needs is decided.
+type Job struct {
+	Request *Request
+	// Dockerfile replaces the one at DockerfilePath, if it is not nil.
+	Dockerfile     []byte
+	DockerfilePath string
+	// Contexts are further named contexts, by name.
+	Contexts map[string]string
+	Handoff  *Handoff
+	Redact   *redact.Redactor
+	// Stage is a folder of this build alone, on the disk that holds the program's cache.
+	Stage string
+}
+
+// Result is what an engine built and what has no name yet.
+type Result interface {
+	// Images is everything that came out, to be proven.
+	Images(ctx context.Context) ([]image.Image, error)
+
+	// Name tags, loads, pushes and moves what was proven to where the request wants it. It is called once.
+	Name(ctx context.Context) (Named, error)
+
+	// Discard removes what has not been named. It works on a context of its own when ctx is done.
+	Discard(ctx context.Context) error
+}
+
+// Recorder is a Result whose engine keeps a record of each build: its logs above all.
+type Recorder interface {
+	// Record returns the record to be searched, and nil if there is none.
+	Record(ctx context.Context) (image.Image, error)
+
+	// Forget deletes the record.
+	Forget(ctx context.Context) error
+}
+
+// Named is what an image is called after all.
+type Named struct {
+	ID     string   // what the builder calls the image ID: the digest of its config, or of its manifest
+	Digest string   // of the manifest or index; empty if the engine makes none
+	Names  []string // tags, and the paths of files
+}
+
+// FailedError is a build that failed by itself: a step ended badly, or the Dockerfile is wrong.
+type FailedError struct {
+	Code int // what the engine exited with, 1 if it has no code of its own
+	Text string
+}
+
+// Error implements error.
+func (e *FailedError) Error() string { return e.Text }

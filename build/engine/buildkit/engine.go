@@ -1,0 +1,193 @@
+// Package buildkit builds with BuildKit: the one inside Docker, any buildx builder, a remote one, or our own child.
+package buildkit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	bx "github.com/docker/buildx/build"
+	"github.com/docker/buildx/builder"
+	"github.com/docker/buildx/driver"
+	"github.com/docker/buildx/util/confutil"
+	"github.com/docker/buildx/util/dockerutil"
+	"github.com/docker/buildx/util/progress"
+	"github.com/docker/cli/cli/command"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/identity"
+	"github.com/moby/buildkit/solver/errdefs"
+	"github.com/moby/buildkit/util/progress/progressui"
+	"github.com/tightlip/tightlip/build"
+)
+
+// target is what buildx calls the only target of a build.
+const target = "default"
+
+// Streams are the standard streams of a build.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer // what a build itself prints, such as an archive
+	Err io.Writer // the progress display; a terminal if it is an *os.File of one
+}
+
+// Engine is a BuildKit builder.
+type Engine struct {
+	name        string
+	description string
+	streams     Streams
+	cli         command.Cli
+	nodes       []builder.Node
+	config      *confutil.Config
+	driverName  string // buildx's name of what connects to BuildKit
+	displayName string
+	close       func() error
+}
+
+// Name implements build.Engine.
+func (e *Engine) Name() string { return e.name }
+
+// Description implements build.Engine.
+func (e *Engine) Description() string { return e.description }
+
+// Close implements build.Engine.
+func (e *Engine) Close() error {
+	if e.close == nil {
+		return nil
+	}
+	return e.close()
+}
+
+// builderKind is what planning has to know about a builder.
+type builderKind struct {
+	dockerStore bool // what it builds is at once in a Docker daemon's own image store
+	defaultLoad bool // what it builds is loaded into the Docker daemon unless the user wants something else
+}
+
+func (e *Engine) builderKind(ctx context.Context) (builderKind, error) {
+	for _, n := range e.nodes {
+		if n.Err != nil || n.Driver == nil {
+			continue
+		}
+		features, err := n.Driver.Features(ctx)
+		if err != nil {
+			return builderKind{}, fmt.Errorf("asking the builder what it can do: %w", err)
+		}
+		return builderKind{n.Driver.IsMobyDriver(), features[driver.DefaultLoad]}, nil
+	}
+	return builderKind{}, nil
+}
+
+// Build implements build.Engine.
+func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error) {
+	if err := checkSizes(job.Handoff); err != nil {
+		return nil, err
+	}
+	kind, err := e.builderKind(ctx)
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := planOutputs(job.Request, kind)
+	if err != nil {
+		return nil, err
+	}
+	o, err := options(e.cli, job, e.streams.In)
+	if err != nil {
+		return nil, err
+	}
+	res := &result{engine: e, job: job, outputs: outputs, ref: identity.NewID()}
+	o.Ref = res.ref
+	// The exported cache would be out before the proof: it is exported afterwards, from the builder's own cache.
+	res.exportCache(&o)
+	if o.CallFunc == nil {
+		annotations := map[string]string{}
+		for k, v := range o.Annotations {
+			annotations[k.String()] = v
+		}
+		o.Exports = exports(outputs, job.Stage, annotations)
+	}
+	if err := e.solve(ctx, &o, job, res); err != nil {
+		return nil, errors.Join(err, res.Discard(ctx))
+	}
+	return res, nil
+}
+
+// solve runs the build and shows it.
+func (e *Engine) solve(ctx context.Context, o *bx.Options, job build.Job, res *result) error {
+	mode, err := displayMode(job.Request)
+	if err != nil {
+		return err
+	}
+	var printer *progress.Printer
+	printer, err = progress.NewPrinter(context.WithoutCancel(ctx), e.streams.Err, mode,
+		progress.WithDesc(fmt.Sprintf("building with %q instance using %s driver", e.displayName, e.driverName), e.driverName+":"+e.displayName),
+		progress.WithOnClose(func() { printWarnings(e.streams.Err, printer.Warnings(), mode) }))
+	if err != nil {
+		return err
+	}
+	w := newRedacting(printer, job.Redact)
+	opts := map[string]bx.Options{target: *o}
+	resp, err := bx.Build(ctx, e.nodes, opts, dockerutil.NewClient(e.cli), e.config, w, nil)
+	w.Flush()
+	waitErr := printer.Wait()
+	if err != nil {
+		return e.failure(ctx, err, job)
+	}
+	res.response = resp[target]
+	res.warnings = printer.Warnings()
+	*o = opts[target]
+	return waitErr
+}
+
+// failure makes the error of a build fit to show.
+func (e *Engine) failure(ctx context.Context, err error, job build.Job) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var text bytes.Buffer
+	for _, s := range errdefs.Sources(err) {
+		_ = s.Print(&text)
+	}
+	_, _ = io.WriteString(e.streams.Err, job.Redact.String(text.String()))
+	return &build.FailedError{Code: 1, Text: "building: " + job.Redact.String(err.Error())}
+}
+
+func displayMode(r *build.Request) (progressui.DisplayMode, error) {
+	mode := progressui.DisplayMode(r.Progress)
+	switch {
+	case r.Progress == "none" || r.Progress == "quiet":
+		return progressui.QuietMode, nil
+	case r.Quiet && mode != "" && mode != progressui.AutoMode:
+		return "", &build.UsageError{Err: fmt.Errorf("--progress=%s and --quiet cannot be used together", r.Progress)}
+	case r.Quiet:
+		return progressui.QuietMode, nil
+	case mode == "":
+		return progressui.AutoMode, nil
+	}
+	return mode, nil
+}
+
+func printWarnings(w io.Writer, warnings []client.VertexWarning, mode progressui.DisplayMode) {
+	if len(warnings) == 0 || mode == progressui.QuietMode || mode == progressui.RawJSONMode {
+		return
+	}
+	plural := "s"
+	if len(warnings) == 1 {
+		plural = ""
+	}
+	fmt.Fprintf(w, "\n %d warning%s found:\n", len(warnings), plural)
+	for _, warn := range warnings {
+		fmt.Fprintf(w, " - %s\n", warn.Short)
+	}
+	fmt.Fprintln(w)
+}
+
+// contextHash is what buildx's Kubernetes driver chooses a node by.
+func contextHash(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}

@@ -1,0 +1,199 @@
+package buildkit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/content/proxy"
+	"github.com/docker/buildx/driver"
+	controlapi "github.com/moby/buildkit/api/services/control"
+	"github.com/moby/buildkit/client"
+	"github.com/opencontainers/go-digest"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/image"
+	"google.golang.org/protobuf/encoding/protojson"
+)
+
+// KeepsHistory tells whether the builder records its builds with their logs.
+func (e *Engine) KeepsHistory(ctx context.Context) bool {
+	if e.name == "embedded" {
+		return false
+	}
+	d := e.driver()
+	return d != nil && d.HistoryAPISupported(ctx)
+}
+
+func (e *Engine) driver() *driver.DriverHandle {
+	for _, n := range e.nodes {
+		if n.Err == nil && n.Driver != nil {
+			return n.Driver
+		}
+	}
+	return nil
+}
+
+// Record implements build.Recorder.
+func (r *result) Record(ctx context.Context) (image.Image, error) {
+	if !r.engine.KeepsHistory(ctx) {
+		return nil, nil
+	}
+	c, err := r.engine.driver().Client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rec := &record{client: c, ref: r.ref}
+	if err := rec.load(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return rec, nil
+}
+
+// Forget implements build.Recorder.
+func (r *result) Forget(ctx context.Context) error {
+	c, err := r.engine.driver().Client(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.ControlClient().UpdateBuildHistory(ctx, &controlapi.UpdateBuildHistoryRequest{Ref: r.ref, Delete: true})
+	if err != nil {
+		return fmt.Errorf("deleting the builder's record of the build: %w", err)
+	}
+	return nil
+}
+
+// record is a build's record in the history of a BuildKit, to be read like an image.
+type record struct {
+	client *client.Client
+	ref    string
+	json   []byte
+	blobs  []ocispecs.Descriptor
+}
+
+func (r *record) load(ctx context.Context) error {
+	stream, err := r.client.ControlClient().ListenBuildHistory(ctx, &controlapi.BuildHistoryRequest{Ref: r.ref, EarlyExit: true})
+	if err != nil {
+		return err
+	}
+	for {
+		event, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			if r.json == nil {
+				return fmt.Errorf("the builder has no record of build %s", r.ref)
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if rec := event.Record; rec != nil && rec.Ref == r.ref {
+			if r.json, err = protojson.Marshal(rec); err != nil {
+				return err
+			}
+			r.blobs = descriptors(rec)
+		}
+	}
+}
+
+// descriptors lists the blobs of a record: logs, traces, and what describes the results.
+func descriptors(rec *controlapi.BuildHistoryRecord) []ocispecs.Descriptor {
+	all := []*controlapi.Descriptor{rec.Logs, rec.Trace, rec.ExternalError}
+	results := append(slices.Collect(maps.Values(rec.Results)), rec.Result)
+	for _, res := range results {
+		if res != nil {
+			all = append(all, res.Attestations...)
+		}
+	}
+	var out []ocispecs.Descriptor
+	for _, d := range all {
+		if d != nil {
+			out = append(out, ocispecs.Descriptor{MediaType: d.MediaType, Digest: digest.Digest(d.Digest), Size: d.Size})
+		}
+	}
+	return out
+}
+
+// Ref implements image.Image.
+func (r *record) Ref() string { return "the builder's record of the build" }
+
+// Layout implements image.Image. A record has none.
+func (r *record) Layout(context.Context) (image.Layout, error) { return image.Layout{}, nil }
+
+// Close implements image.Image.
+func (r *record) Close() error { return r.client.Close() }
+
+// Blobs implements image.Image. The logs come twice: as they are stored, and put together by step, because the
+// storage cuts them into pieces.
+func (r *record) Blobs(ctx context.Context) iter.Seq2[image.Blob, error] {
+	return func(yield func(image.Blob, error) bool) {
+		if !yield(inMemory("record.json", r.json), nil) {
+			return
+		}
+		store := proxy.NewContentStore(r.client.ContentClient())
+		for _, d := range r.blobs {
+			b := image.Blob{Kind: finding.InMetadata, Digest: d.Digest.String(), MediaType: d.MediaType, Size: d.Size}
+			b.Open = func() (io.ReadCloser, error) {
+				at, err := store.ReaderAt(ctx, d)
+				if err != nil {
+					return nil, err
+				}
+				return readCloser{content.NewReader(at), at}, nil
+			}
+			if !yield(b, nil) {
+				return
+			}
+		}
+		logs, err := r.logs(ctx)
+		if err != nil {
+			yield(image.Blob{}, fmt.Errorf("reading the logs of %s: %w", r.Ref(), err))
+			return
+		}
+		for name, text := range logs {
+			if !yield(inMemory(name, text), nil) {
+				return
+			}
+		}
+	}
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
+}
+
+func inMemory(name string, data []byte) image.Blob {
+	return image.Blob{Kind: finding.InMetadata, Path: name, Size: int64(len(data)), Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(data)), nil
+	}}
+}
+
+// logs are the outputs of the build's steps.
+func (r *record) logs(ctx context.Context) (map[string][]byte, error) {
+	stream, err := r.client.ControlClient().Status(ctx, &controlapi.StatusRequest{Ref: r.ref})
+	if err != nil {
+		return nil, err
+	}
+	logs := map[string][]byte{}
+	for {
+		status, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return logs, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range status.Logs {
+			name := fmt.Sprintf("logs of %s, stream %d", l.Vertex, l.Stream)
+			logs[name] = append(logs[name], l.Msg...)
+		}
+	}
+}

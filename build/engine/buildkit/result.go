@@ -1,0 +1,134 @@
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	bx "github.com/docker/buildx/build"
+	"github.com/docker/buildx/util/dockerutil"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	dockerclient "github.com/moby/moby/client"
+	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/image"
+)
+
+// result is what BuildKit built, not yet named.
+type result struct {
+	engine   *Engine
+	job      build.Job
+	outputs  []output
+	ref      string // of the build, in the engine's history
+	response *client.SolveResponse
+	warnings []client.VertexWarning
+	cacheTo  []client.CacheOptionsEntry
+	options  bx.Options // to export the cache with
+}
+
+// exportCache takes the cache exports out of o for later. The inline cache is a part of the image and stays.
+func (r *result) exportCache(o *bx.Options) {
+	inline := func(e client.CacheOptionsEntry) bool { return e.Type == "inline" }
+	r.cacheTo = slices.DeleteFunc(slices.Clone(o.CacheTo), inline)
+	o.CacheTo = slices.DeleteFunc(slices.Clone(o.CacheTo), func(e client.CacheOptionsEntry) bool { return !inline(e) })
+	r.options = *o
+}
+
+func (r *result) exporter(key string) string {
+	if r.response == nil {
+		return ""
+	}
+	return r.response.ExporterResponse[key]
+}
+
+// imageID is what docker build prints and writes to --iidfile.
+func (r *result) imageID() string {
+	if id := r.exporter(exptypes.ExporterImageConfigDigestKey); id != "" {
+		return id
+	}
+	return r.exporter(exptypes.ExporterImageDigestKey)
+}
+
+// Images implements build.Result.
+func (r *result) Images(ctx context.Context) (images []image.Image, err error) {
+	defer func() {
+		if err != nil {
+			for _, i := range images {
+				i.Close()
+			}
+		}
+	}()
+	if r.options.CallFunc != nil {
+		return nil, nil
+	}
+	for n, o := range r.outputs {
+		img, err := r.open(ctx, o, n)
+		if err != nil {
+			return images, fmt.Errorf("opening what was built: %w", err)
+		}
+		if img != nil {
+			images = append(images, img)
+		}
+	}
+	return images, nil
+}
+
+func (r *result) open(ctx context.Context, o output, n int) (image.Image, error) {
+	at := stagedAt(r.outputs, n, r.job.Stage)
+	switch {
+	case o.place == unread:
+		return nil, nil
+	case o.place == inStore:
+		api, err := r.dockerAPI()
+		if err != nil {
+			return nil, err
+		}
+		return image.OpenDaemon(ctx, api, r.imageID())
+	case o.place == folder:
+		return image.OpenDir(at)
+	case o.place == tarball:
+		return image.OpenTar(ctx, at, image.Options{})
+	case layoutOf(r.outputs, n) == n:
+		return image.OpenLayout(ctx, at, "", image.Options{})
+	}
+	return nil, nil // another output's layout is the same
+}
+
+// dockerAPI is the daemon that holds the image.
+func (r *result) dockerAPI() (*dockerclient.Client, error) {
+	for _, n := range r.engine.nodes {
+		if n.Driver == nil {
+			continue
+		}
+		if api := clientOf(n.Driver.Config().DockerAPI); api != nil {
+			return api, nil
+		}
+	}
+	return nil, errors.New("the builder has no Docker daemon")
+}
+
+// clientOf finds the client in what buildx puts around it; nil if there is none.
+func clientOf(api dockerclient.APIClient) *dockerclient.Client {
+	if wrapped, ok := api.(*dockerutil.ClientAPI); ok {
+		api = wrapped.APIClient
+	}
+	c, _ := api.(*dockerclient.Client)
+	return c
+}
+
+// Discard implements build.Result.
+func (r *result) Discard(ctx context.Context) error {
+	ctx, cancel := build.CleanupContext(ctx)
+	defer cancel()
+	var errs []error
+	for n, o := range r.outputs {
+		if o.place != inStore {
+			errs = append(errs, os.RemoveAll(stagedAt(r.outputs, n, r.job.Stage)))
+		} else if id := r.imageID(); id != "" {
+			errs = append(errs, r.removeUnnamed(ctx, id))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,65 @@
+package build
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"sync"
+
+	"github.com/tightlip/tightlip/secret"
+)
+
+// Handoff hands the secrets of one build over when the engine asks for them, and remembers which it asked for.
+type Handoff struct {
+	set *secret.Set
+
+	mu        sync.Mutex
+	requested []string
+	unknown   []string
+}
+
+// NewHandoff returns a handoff of the secrets in set.
+func NewHandoff(set *secret.Set) *Handoff { return &Handoff{set: set} }
+
+// Get returns the value of a secret, and false if the build has none with that id.
+func (h *Handoff) Get(_ context.Context, id string) (secret.Value, bool) {
+	lease, ok := h.set.Get(id)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := &h.requested
+	if !ok {
+		list = &h.unknown
+	}
+	if !slices.Contains(*list, id) {
+		*list = append(*list, id)
+	}
+	if !ok {
+		return secret.Value{}, false
+	}
+	return lease.Value, true
+}
+
+// Sizes yields each secret's id with the length of its value in bytes.
+func (h *Handoff) Sizes() iter.Seq2[string, int] {
+	return func(yield func(string, int) bool) {
+		for id, lease := range h.set.All() {
+			if !yield(id, lease.Value.Len()) {
+				return
+			}
+		}
+	}
+}
+
+// Requested reports whether the engine has asked for a secret.
+func (h *Handoff) Requested(id string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Contains(h.requested, id)
+}
+
+// Unknown lists the ids that the engine asked for and the build does not have. Optional mounts make such requests.
+func (h *Handoff) Unknown() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.unknown)
+}

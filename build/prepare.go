@@ -1,0 +1,131 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tightlip/tightlip/dockerfile"
+	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/proof"
+	"github.com/tightlip/tightlip/secret"
+)
+
+// source is the Dockerfile of a build, if it can be read before: nil if it is somewhere else.
+type source struct {
+	file   *dockerfile.File
+	path   string
+	target string
+}
+
+// maxDockerfile bounds, in bytes, what is read as a Dockerfile from standard input.
+const maxDockerfile = 16 << 20
+
+// prepare reads the Dockerfile, if it is at hand, and rewrites it for the secrets whose change has to run steps again.
+func prepare(job *Job, set *secret.Set, cache *proof.Cache) (*source, error) {
+	r := job.Request
+	path, text, err := readDockerfile(r)
+	if err != nil {
+		return nil, err
+	}
+	if r.File == "-" {
+		job.Dockerfile = text
+	}
+	var src *source
+	if text != nil {
+		// What BuildKit cannot parse either is its to report, with the line marked.
+		if f, err := dockerfile.Parse(path, text); err == nil {
+			src = &source{f, path, r.Target}
+		}
+	}
+	contexts, err := fingerprints(job, set, cache)
+	if err != nil || len(contexts) == 0 {
+		return src, err
+	}
+	if src == nil {
+		return nil, usage("a local Dockerfile, or leave rebuild=on-change out",
+			"rebuild=on-change has to add a mount to the Dockerfile, which is not here to be read")
+	}
+	job.DockerfilePath, job.Contexts = path, contexts
+	job.Dockerfile, err = src.file.AddMounts(rebuildMount(contexts))
+	return src, err
+}
+
+// readDockerfile returns nothing, and no error, for a Dockerfile that only the engine can read: in a remote context,
+// or in an archive on standard input.
+func readDockerfile(r *Request) (path string, text []byte, err error) {
+	switch {
+	case r.File == "-":
+		text, err = io.ReadAll(io.LimitReader(os.Stdin, maxDockerfile))
+		if err != nil {
+			return "", nil, fmt.Errorf("reading the Dockerfile from standard input: %w", err)
+		}
+		return "-", text, nil
+	case strings.Contains(r.File, "://"):
+		return "", nil, nil
+	case r.File != "":
+		path = r.File
+	default:
+		path = filepath.Join(r.Context, "Dockerfile")
+	}
+	text, err = os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || r.Context == "-" && r.File == "" {
+		return "", nil, nil // the engine says it better
+	}
+	return path, text, err
+}
+
+// fingerprintFile is what a fingerprint's folder holds. The mount's target is below /dev, which a runtime fills anew
+// for each step, so that no empty file stays behind in the image.
+const fingerprintFile = "fingerprint"
+
+// fingerprints makes a context with a keyed fingerprint for each secret whose change has to run steps again.
+func fingerprints(job *Job, set *secret.Set, cache *proof.Cache) (map[string]string, error) {
+	contexts := map[string]string{}
+	for i, s := range job.Request.Secrets {
+		if !s.RebuildOnChange {
+			continue
+		}
+		lease, _ := set.Get(s.ID)
+		dir := filepath.Join(job.Stage, fmt.Sprintf("fingerprint-%d", i))
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return nil, err
+		}
+		print := cache.Fingerprint(lease.Value.Open())
+		if err := os.WriteFile(filepath.Join(dir, fingerprintFile), []byte(print), 0o600); err != nil {
+			return nil, err
+		}
+		contexts[contextName(s.ID)] = dir
+	}
+	return contexts, nil
+}
+
+// contextName is the name of the context with a secret's fingerprint. Names of contexts are image references:
+// an id may hold characters that these do not allow.
+func contextName(id string) string { return fmt.Sprintf("tightlip-fingerprint-%x", id) }
+
+func rebuildMount(contexts map[string]string) func(id string) (string, bool) {
+	return func(id string) (string, bool) {
+		name := contextName(id)
+		_, ok := contexts[name]
+		return fmt.Sprintf("--mount=type=bind,from=%s,source=%s,target=/dev/%s", name, fingerprintFile, name), ok
+	}
+}
+
+// origins finds the lines behind an image's history.
+func (s *source) origins(history []string) []*finding.Source {
+	out := make([]*finding.Source, len(history))
+	if s == nil {
+		return out
+	}
+	for i, o := range dockerfile.Origins(s.file.Chain(s.target), history) {
+		if o != nil {
+			out[i] = &finding.Source{File: s.path, Line: o.Line, Text: o.Text}
+		}
+	}
+	return out
+}

@@ -1,0 +1,61 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tightlip/tightlip/image"
+	"github.com/tightlip/tightlip/internal/redact"
+	"github.com/tightlip/tightlip/proof"
+	"github.com/tightlip/tightlip/secret"
+)
+
+// ProveRequest is a proof about an image that exists already.
+type ProveRequest struct {
+	Image   string
+	Secrets []Secret
+	Skip    []string // path patterns that the proof may leave unread
+}
+
+// Prove proves that the secrets are not in an image. The outcome comes also with ErrLeaked and ErrUnproven.
+func Prove(ctx context.Context, r *ProveRequest, open func(context.Context, string) (image.Image, error), t Tools) (out *Outcome, err error) {
+	if len(r.Secrets) == 0 {
+		return nil, usage("tightlip prove "+r.Image+" --secret id=NAME,from=REFERENCE", "there is no secret to look for")
+	}
+	set := secret.NewSet()
+	defer func() { err = errors.Join(err, set.Close(ctx)) }()
+	needles, err := resolve(ctx, r.Secrets, ProveStrict, t.Resolver, set)
+	if err != nil {
+		return nil, err
+	}
+	if t.Redacting != nil {
+		t.Redacting(redact.New(needles))
+	}
+	img, err := open(ctx, r.Image)
+	if err != nil {
+		return nil, err
+	}
+	defer img.Close()
+	out = &Outcome{}
+	for _, s := range r.Secrets {
+		out.Secrets = append(out.Secrets, SecretUse{ID: s.ID, Ref: s.Ref})
+	}
+	if t.Done != nil {
+		defer t.Done()
+	}
+	out.Proof, err = proof.Prove(ctx, []image.Image{img}, needles, proof.Options{Cache: t.Cache, Skip: r.Skip, Progress: t.Progress})
+	if err != nil {
+		return nil, fmt.Errorf("proving %s: %w", r.Image, err)
+	}
+	out.Findings = out.Proof.Findings
+	l, err := img.Layout(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out.Image = Named{Digest: l.Digest, Names: append([]string{r.Image}, l.Names...)}
+	if len(l.Platforms) > 0 {
+		out.Image.ID = l.Platforms[0].Config
+	}
+	return out, out.refusal(ProveStrict)
+}

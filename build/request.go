@@ -1,0 +1,122 @@
+// Package build gets secrets into an image build, proves that none of them is in the image, and only then names it.
+package build
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tightlip/tightlip/secret"
+)
+
+// ProveMode says what happens when the proof does not hold.
+type ProveMode string
+
+// The modes of a proof.
+const (
+	ProveStrict ProveMode = "strict" // nothing is named
+	ProveWarn   ProveMode = "warn"   // the image is named all the same
+	ProveOff    ProveMode = "off"    // nothing is searched
+)
+
+// Request is what the user asked for. It holds references and no values, so all of it may be printed.
+//
+// The fields up to Call have the names, meanings and syntax of docker build's flags.
+type Request struct {
+	Context       string   `json:"context"` // a folder, a URL, or "-"
+	File          string   `json:"file,omitempty"`
+	AddHost       []string `json:"add-host,omitempty"`
+	Allow         []string `json:"allow,omitempty"`
+	Annotation    []string `json:"annotation,omitempty"`
+	Attest        []string `json:"attest,omitempty"`
+	BuildArg      []string `json:"build-arg,omitempty"`
+	BuildContext  []string `json:"build-context,omitempty"`
+	Builder       string   `json:"builder,omitempty"`
+	CacheFrom     []string `json:"cache-from,omitempty"`
+	CacheTo       []string `json:"cache-to,omitempty"`
+	CgroupParent  string   `json:"cgroup-parent,omitempty"`
+	IIDFile       string   `json:"iidfile,omitempty"`
+	Label         []string `json:"label,omitempty"`
+	Load          bool     `json:"load,omitempty"`
+	MetadataFile  string   `json:"metadata-file,omitempty"`
+	Network       string   `json:"network,omitempty"`
+	NoCache       bool     `json:"no-cache,omitempty"`
+	NoCacheFilter []string `json:"no-cache-filter,omitempty"`
+	Output        []string `json:"output,omitempty"`
+	Platform      []string `json:"platform,omitempty"`
+	Policy        []string `json:"policy,omitempty"`
+	Progress      string   `json:"progress,omitempty"`
+	Provenance    string   `json:"provenance,omitempty"`
+	Pull          bool     `json:"pull,omitempty"`
+	Push          bool     `json:"push,omitempty"`
+	Quiet         bool     `json:"quiet,omitempty"`
+	Resource      []string `json:"resource,omitempty"`
+	SBOM          string   `json:"sbom,omitempty"`
+	ShmSize       int64    `json:"shm-size,omitempty"` // bytes
+	SSH           []string `json:"ssh,omitempty"`
+	Tag           []string `json:"tag,omitempty"`
+	Target        string   `json:"target,omitempty"`
+	Ulimit        []string `json:"ulimit,omitempty"`
+	Call          string   `json:"call,omitempty"`
+
+	Secrets      []Secret  `json:"secrets,omitempty"`
+	Prove        ProveMode `json:"prove"`
+	ProveHistory bool      `json:"prove-history,omitempty"`
+	Skip         []string  `json:"prove-skip,omitempty"` // path patterns that the proof may leave unread
+	Proof        string    `json:"proof,omitempty"`      // a file for the statement
+}
+
+// Secret is one secret of a request.
+type Secret struct {
+	ID              string     `json:"id"`
+	Ref             secret.Ref `json:"reference"`
+	RebuildOnChange bool       `json:"rebuild-on-change,omitempty"`
+	Waived          bool       `json:"waived,omitempty"` // too short to be proven, and the user knows
+}
+
+// UsageError is a request that cannot be met as it stands.
+type UsageError struct {
+	Err error
+	Try string // what to type instead, if anything
+}
+
+// Error implements error.
+func (e *UsageError) Error() string { return e.Err.Error() }
+
+// Hint is what to type instead, or "".
+func (e *UsageError) Hint() string { return e.Try }
+
+// Unwrap returns the cause.
+func (e *UsageError) Unwrap() error { return e.Err }
+
+func usage(hint, format string, args ...any) error {
+	return &UsageError{Err: fmt.Errorf(format, args...), Try: hint}
+}
+
+// check refuses what no engine could do.
+func (r *Request) check() error {
+	if !slices.Contains([]ProveMode{ProveStrict, ProveWarn, ProveOff}, r.Prove) {
+		return usage("--prove=strict, --prove=warn or --prove=off", "unknown mode of proof %q", r.Prove)
+	}
+	if r.NoCache && len(r.NoCacheFilter) > 0 {
+		return usage("", "--no-cache and --no-cache-filter cannot be used together")
+	}
+	seen := map[string]bool{}
+	for _, s := range r.Secrets {
+		if seen[s.ID] {
+			return usage("give each --secret an id of its own", "secret %s is given twice", s.ID)
+		}
+		seen[s.ID] = true
+		if s.Ref.Scheme == secret.SchemeStdin && (r.Context == "-" || r.File == "-") {
+			return usage("pass the secret through a file descriptor: from=fd:3 3<FILE",
+				"secret %s and the build's context or Dockerfile both come from standard input", s.ID)
+		}
+	}
+	return nil
+}
+
+// ErrLeaked says that a secret is in the image, which therefore has no name.
+var ErrLeaked = errors.New("a secret is in the image")
+
+// ErrUnproven says that not everything could be searched, so that the image has no name.
+var ErrUnproven = errors.New("the image could not be searched completely")

@@ -1,0 +1,255 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/image"
+	"github.com/tightlip/tightlip/internal/redact"
+	"github.com/tightlip/tightlip/proof"
+	"github.com/tightlip/tightlip/secret"
+)
+
+// cleanupTime bounds what is done after a build was interrupted.
+const cleanupTime = 20 * time.Second
+
+// CleanupContext is ctx for clean-up: it is not cancelled when ctx is, and ends by itself.
+func CleanupContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+}
+
+// Tools are what a build needs besides its request.
+type Tools struct {
+	Resolver *secret.Resolver
+	// Engine starts or finds the engine. It is called once the secrets are there.
+	Engine func(ctx context.Context, r *Request) (Engine, error)
+	// Cache remembers proofs and keys fingerprints.
+	Cache *proof.Cache
+	// StageDir is where builds keep what is not proven yet.
+	StageDir string
+	// Progress is called while the proof goes on, with the bytes searched; may be nil.
+	Progress func(bytes int64)
+	// Done is called when the proof is over; may be nil.
+	Done func()
+	// Redacting is called with the redactor as soon as there are values to redact; may be nil.
+	Redacting func(*redact.Redactor)
+}
+
+// Outcome is what came of a build.
+type Outcome struct {
+	Engine   string // its name, and what is behind it
+	Image    Named
+	Secrets  []SecretUse
+	Proof    *proof.Proof // nil if the build did not get that far
+	Findings []finding.Finding
+	Named    bool     // the image has its names
+	Unknown  []string // ids that the build asked for and the request has not
+	// KeepsHistory says that the engine has a record of the build with its logs, as they were before redaction.
+	KeepsHistory bool
+	CacheOnly    bool // the image is nowhere but in the engine's cache
+}
+
+// SubjectDigest is what a statement about the image names it by.
+func (o *Outcome) SubjectDigest() string {
+	if o.Image.Digest != "" {
+		return o.Image.Digest
+	}
+	return o.Image.ID
+}
+
+// SecretUse tells what became of one secret.
+type SecretUse struct {
+	ID        string
+	Ref       secret.Ref
+	Requested bool // the engine asked for it
+}
+
+// Run builds what r asks for, proves that no secret is in it, and names it.
+//
+// A leak is ErrLeaked, a search that was not complete ErrUnproven; both come with the Outcome. A request that cannot be met
+// is a *UsageError or a *secret.ResolveError, and a failed build a *FailedError.
+func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	set := secret.NewSet()
+	defer func() { err = errors.Join(err, set.Close(ctx)) }()
+	needles, err := resolve(ctx, r.Secrets, r.Prove, t.Resolver, set)
+	if err != nil {
+		return nil, err
+	}
+	redactor := redact.New(needles)
+	if t.Redacting != nil {
+		t.Redacting(redactor)
+	}
+	stage, clean, err := makeStage(t.StageDir)
+	if err != nil {
+		return nil, err
+	}
+	defer clean()
+	job := Job{Request: r, Handoff: NewHandoff(set), Redact: redactor, Stage: stage}
+	dockerfile, err := prepare(&job, set, t.Cache)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := t.Engine(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer engine.Close()
+	return run(ctx, t, job, engine, needles, dockerfile)
+}
+
+// run is a build with everything at hand.
+func run(ctx context.Context, t Tools, job Job, engine Engine, needles *proof.Needles, d *source) (out *Outcome, err error) {
+	out = &Outcome{Engine: engine.Name()}
+	if h, ok := engine.(interface{ KeepsHistory(context.Context) bool }); ok {
+		out.KeepsHistory = h.KeepsHistory(ctx)
+	}
+	result, err := engine.Build(ctx, job)
+	out.uses(job)
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, result.Discard(ctx)) }()
+	if job.Request.Prove != ProveOff {
+		if err := out.prove(ctx, t, job, result, needles, d); err != nil {
+			return out, err
+		}
+	}
+	if err := out.refusal(job.Request.Prove); err != nil {
+		return out, err
+	}
+	if err := ctx.Err(); err != nil {
+		return out, err
+	}
+	out.Image, err = result.Name(ctx)
+	out.Named, out.CacheOnly = err == nil, len(out.Image.Names) == 0
+	return out, err
+}
+
+func (o *Outcome) uses(job Job) {
+	o.Unknown = job.Handoff.Unknown()
+	for _, s := range job.Request.Secrets {
+		o.Secrets = append(o.Secrets, SecretUse{s.ID, s.Ref, job.Handoff.Requested(s.ID)})
+	}
+}
+
+// prove searches everything that was built, and the engine's record of it if that is wanted.
+func (o *Outcome) prove(ctx context.Context, t Tools, job Job, result Result, needles *proof.Needles, d *source) error {
+	images, err := result.Images(ctx)
+	if err != nil {
+		return err
+	}
+	recorder, ok := result.(Recorder)
+	if job.Request.ProveHistory && ok {
+		record, err := recorder.Record(ctx)
+		if err != nil {
+			return fmt.Errorf("reading the engine's record of the build: %w", err)
+		}
+		if record != nil {
+			images = append(images, record)
+		}
+	}
+	defer closeAll(images)
+	for _, img := range images {
+		if l, err := img.Layout(ctx); err == nil && o.Image.Digest == "" {
+			o.Image.Digest = l.Digest
+		}
+	}
+	if t.Done != nil {
+		defer t.Done()
+	}
+	o.Proof, err = proof.Prove(ctx, images, needles, proof.Options{
+		Cache: t.Cache, Skip: job.Request.Skip, Progress: t.Progress, Origins: d.origins,
+	})
+	if err != nil {
+		return fmt.Errorf("proving: %w", err)
+	}
+	o.Findings = o.Proof.Findings
+	if o.Proof.Verdict == proof.Leaked && job.Request.ProveHistory && ok {
+		return recorder.Forget(ctx)
+	}
+	return nil
+}
+
+func closeAll(images []image.Image) {
+	for _, img := range images {
+		img.Close()
+	}
+}
+
+// refusal is why the image gets no name, if it gets none.
+func (o *Outcome) refusal(mode ProveMode) error {
+	switch {
+	case mode != ProveStrict || o.Proof == nil || o.Proof.Verdict == proof.Clean:
+		return nil
+	case o.Proof.Verdict == proof.Leaked:
+		return ErrLeaked
+	}
+	return ErrUnproven
+}
+
+// resolve gets the values into set, and makes needles of them.
+func resolve(ctx context.Context, secrets []Secret, mode ProveMode, resolver *secret.Resolver, set *secret.Set) (*proof.Needles, error) {
+	var forNeedles []proof.Secret
+	for _, s := range secrets {
+		lease, err := resolver.Resolve(ctx, s.Ref)
+		if err != nil {
+			if re := (*secret.ResolveError)(nil); errors.As(err, &re) {
+				re.ID = s.ID
+			}
+			return nil, err
+		}
+		if err := set.Add(s.ID, lease); err != nil {
+			return nil, err
+		}
+		// Without a proof, a short value is only to be redacted.
+		waived := s.Waived || mode == ProveOff
+		forNeedles = append(forNeedles, proof.Secret{ID: s.ID, Value: lease.Value, Waived: waived})
+	}
+	needles, err := proof.NewNeedles(forNeedles)
+	if short := (*proof.TooShortError)(nil); errors.As(err, &short) {
+		return nil, usage("--prove-waive "+short.ID+" to build without a proof for it", "%w", short)
+	}
+	return needles, err
+}
+
+// makeStage makes a folder for one build, and removes those of builds that were killed.
+func makeStage(parent string) (dir string, clean func(), err error) {
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return "", nil, fmt.Errorf("making a folder for the build: %w", err)
+	}
+	removeStale(parent)
+	dir, err = os.MkdirTemp(parent, "build-*")
+	if err != nil {
+		return "", nil, fmt.Errorf("making a folder for the build: %w", err)
+	}
+	unlock, err := lockFile(filepath.Join(dir, lockName))
+	if err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, func() { unlock(); os.RemoveAll(dir) }, nil
+}
+
+const lockName = "lock"
+
+// removeStale removes the folders whose builds no longer hold their lock.
+func removeStale(parent string) {
+	dirs, _ := filepath.Glob(filepath.Join(parent, "build-*"))
+	for _, dir := range dirs {
+		info, err := os.Stat(dir)
+		if err != nil || time.Since(info.ModTime()) < time.Minute {
+			continue // perhaps not locked yet
+		}
+		if unlock, err := lockFile(filepath.Join(dir, lockName)); err == nil {
+			os.RemoveAll(dir)
+			unlock()
+		}
+	}
+}

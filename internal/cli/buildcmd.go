@@ -1,0 +1,246 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	dockeropts "github.com/docker/cli/opts"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/proof"
+)
+
+// buildOptions are what the build command's flags say.
+type buildOptions struct {
+	request build.Request
+	secrets []string
+	waived  []string
+	shmSize dockeropts.MemBytes
+	format  string
+	dryRun  bool
+	engine  engineFlags
+}
+
+// engineFlags choose and tune the engine.
+type engineFlags struct{ engine, cache, keep string }
+
+func (f *engineFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.cache, "engine-cache", "", "how much the embedded engine keeps on disk, in `bytes` such as 10GB")
+	flags.StringVar(&f.keep, "engine-keep", "", "how long the embedded engine runs on after a build, a `duration` such as 5m")
+}
+
+func (a *app) buildCommand() *cobra.Command {
+	o := &buildOptions{}
+	cmd := &cobra.Command{
+		Use:   "build [flags] PATH | URL | -",
+		Short: "Build an image, prove that no secret is in it, and name it",
+		Long: `Build an image as docker build does, with the same flags, and search everything that was built for the secrets,
+in every encoding. Only if none is found, the image is tagged, loaded, pushed or written to its place.
+
+A secret is docker's --secret, or comes from a reference:
+
+  --secret id=npm,src=FILE             a file, as it is
+  --secret id=npm,env=VARIABLE         an environment variable
+  --secret id=npm,from=REFERENCE       file:PATH, file:PATH#KEY (of a dotenv, JSON or YAML file), env:NAME,
+                                       cmd:COMMAND, fd:NUMBER, or - for standard input
+  --secret id=npm                      what tightlip.yaml says, else the variable npm, else the file npm
+  --secret …,rebuild=on-change         a changed value runs the steps that mount it again
+
+Exit codes: 0 built, proven and named; 3 a secret is in the image; 2 not everything could be searched, or the command
+line is wrong; 1 the build failed; 130 interrupted. Except with 0, nothing has a name.`,
+		Example: `  tightlip build -t app .
+  tightlip build --secret id=npm,env=NPM_TOKEN -t app .
+  tightlip build --secret id=npm,from=file:.env#NPM_TOKEN --push -t registry.corp.example/app .
+  tightlip build --secret id=npm,from='cmd:pass show ci/npm' --proof app.proof.json -t app .`,
+		Args: exactArgs(1, "what to build: a folder, a URL, or - for standard input"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.request.Context = args[0]
+			return a.runBuild(cmd.Context(), cmd.Flags(), o)
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		},
+		DisableFlagsInUseLine: true,
+	}
+	dockerBuildFlags(cmd.Flags(), o)
+	ownBuildFlags(cmd, o)
+	return cmd
+}
+
+// exactArgs is cobra.ExactArgs with words about what is missing.
+func exactArgs(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return &usageError{fmt.Errorf("%s needs %s", cmd.CommandPath(), what), cmd.CommandPath() + " --help"}
+		}
+		return nil
+	}
+}
+
+// ownBuildFlags are those that docker build does not have.
+func ownBuildFlags(cmd *cobra.Command, o *buildOptions) {
+	flags, r := cmd.Flags(), &o.request
+	flags.StringVar(&o.engine.engine, "engine", "", "what builds: auto, docker (any buildx builder) or embedded")
+	flags.String("prove", "", "what a failed proof leads to: strict (no name), warn or off")
+	flags.StringArrayVar(&o.waived, "prove-waive", nil, "`id` of a secret that may be too short to be proven")
+	flags.StringArrayVar(&r.Skip, "prove-skip", nil, "`pattern` of files in layers that may stay unread, such as usr/share/*/testdata/*")
+	flags.BoolVar(&r.ProveHistory, "prove-history", false, "search the builder's record of the build, too, and delete it if it holds a secret")
+	flags.StringVar(&r.Proof, "proof", "", "write the proof as an in-toto statement to `file`")
+	flags.StringVar(&o.format, "format", "text", "text, or json for one object on standard output")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
+	o.engine.add(flags)
+	complete := func(name string, values ...string) {
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+	complete("engine", "auto", "docker", "embedded")
+	complete("prove", "strict", "warn", "off")
+	complete("format", "text", "json")
+	complete("progress", "auto", "none", "plain", "quiet", "rawjson", "tty")
+	complete("call", "build", "check", "outline", "targets")
+}
+
+func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOptions) error {
+	cfg, err := a.load(given(flags, "engine", "prove", "engine-cache", "engine-keep"))
+	if err != nil {
+		return err
+	}
+	if err := checkFormat(o.format); err != nil {
+		return err
+	}
+	r := &o.request
+	r.ShmSize, r.Prove = o.shmSize.Value(), build.ProveMode(cfg.Prove)
+	if r.Secrets, err = secrets(cfg, o.secrets, o.waived); err != nil {
+		return err
+	}
+	if err := proof.CheckSkip(r.Skip); err != nil {
+		return &usageError{err, "--prove-skip takes the patterns of a shell, without **"}
+	}
+	warnIgnored(flags, a.streams.Err)
+	if o.dryRun {
+		return a.printJSON(struct {
+			Engine string         `json:"engine"`
+			Build  *build.Request `json:"build"`
+		}{cfg.Engine, r})
+	}
+	tools, err := a.tools(cfg, r.Context != "-" && r.File != "-")
+	if err != nil {
+		return err
+	}
+	tools.Engine = a.engineFor(cfg)
+	if err := removeStale(r.IIDFile, r.Proof); err != nil {
+		return err
+	}
+	out, err := build.Run(ctx, r, tools)
+	return a.finishBuild(o, out, err)
+}
+
+// removeStale removes files of an earlier build, so that nobody takes them for this one's if it fails.
+func removeStale(names ...string) error {
+	for _, name := range names {
+		if name == "" {
+			continue
+		}
+		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("removing the file of an earlier build: %w", err)
+		}
+	}
+	return nil
+}
+
+// finishBuild reports what came of a build, whether it failed or not.
+func (a *app) finishBuild(o *buildOptions, out *build.Outcome, err error) error {
+	if out == nil {
+		return err
+	}
+	if out.Proof != nil && o.request.Proof != "" {
+		if werr := a.writeStatement(o.request.Proof, out); werr != nil {
+			return errors.Join(err, werr)
+		}
+	}
+	rep := asReport(out, err, a.redact)
+	switch {
+	case o.format == "json":
+		return errors.Join(err, rep.JSON(a.streams.Out))
+	case o.request.Quiet && err == nil:
+		fmt.Fprintln(a.streams.Out, out.Image.ID)
+		return nil
+	case o.request.Quiet && out.Proof == nil:
+		return err
+	}
+	if o.request.Call == "" || o.request.Call == "build" {
+		rep.Text(a.streams.Err, "tightlip: ")
+		a.notes(o, out)
+	}
+	return err
+}
+
+// notes are what the user should know besides the proof.
+func (a *app) notes(o *buildOptions, out *build.Outcome) {
+	note := func(format string, args ...any) { fmt.Fprintf(a.streams.Err, "tightlip: note: "+format+"\n", args...) }
+	for _, s := range out.Secrets {
+		if !s.Requested && out.Proof != nil {
+			note("no step asked for secret %s: it may be in the cache, or no RUN mounts it", s.ID)
+		}
+	}
+	for _, id := range out.Unknown {
+		note("a step asked for secret %s, which this build does not have: --secret id=%s,…", id, id)
+	}
+	if out.Proof != nil && len(out.Proof.Waived) > 0 {
+		note("not proven, because too short: %s", strings.Join(out.Proof.Waived, ", "))
+	}
+	if out.KeepsHistory && !o.request.ProveHistory && len(out.Secrets) > 0 {
+		note("the builder keeps the logs of this build in its history, where they are not redacted: --prove-history searches them")
+	}
+	if !out.Named {
+		return
+	}
+	for _, name := range out.Image.Names {
+		fmt.Fprintf(a.streams.Err, "tightlip: named %s\n", name)
+	}
+	if len(out.Image.Names) == 0 && out.CacheOnly {
+		note("the image is in the builder's cache only: --push, --load or --output type=oci,dest=FILE takes it out")
+	}
+}
+
+func (a *app) writeStatement(name string, out *build.Outcome) error {
+	st := proof.NewStatement(out.Proof, out.SubjectDigest(), out.Image.Names, Version(), time.Now())
+	text, err := json.MarshalIndent(st, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(name, append(text, '\n'), 0o644); err != nil {
+		return fmt.Errorf("writing the proof: %w", err)
+	}
+	return nil
+}
+
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.streams.Out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+func checkFormat(format string) error {
+	if format != "text" && format != "json" {
+		return &usageError{fmt.Errorf("unknown format %q", format), "--format text or --format json"}
+	}
+	return nil
+}
+
+// given are the flags of those names that the user gave.
+func given(flags *pflag.FlagSet, names ...string) map[string]string {
+	out := map[string]string{}
+	for _, name := range names {
+		if f := flags.Lookup(name); f != nil && f.Changed {
+			out[name] = f.Value.String()
+		}
+	}
+	return out
+}

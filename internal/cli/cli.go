@@ -1,0 +1,135 @@
+// Package cli is the command line: it parses, makes one call, and prints what came of it.
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+	"github.com/tightlip/tightlip/internal/redact"
+)
+
+// Streams are the standard streams of the program.
+type Streams struct {
+	In  *os.File
+	Out io.Writer // the product
+	Err *os.File  // the talk
+}
+
+// app is what commands share.
+type app struct {
+	streams Streams
+	global  globalFlags
+	docker  dockerFlags
+
+	mu       sync.Mutex
+	redactor *redact.Redactor
+	command  string // the one that ran, for the exit code
+}
+
+// globalFlags are those of every command.
+type globalFlags struct {
+	config      string
+	allowSource []string
+	engineCache string
+	engineKeep  string
+}
+
+// errInterrupted is why the context ends on a signal.
+var errInterrupted = errors.New("interrupted")
+
+// Main runs the command line args, without the program's name, and returns the exit code.
+func Main(ctx context.Context, args []string, s Streams) int {
+	ctx, stop := notify(ctx)
+	defer stop()
+	a := &app{streams: s}
+	args, done, err := a.asPlugin(args)
+	if done {
+		return a.exit(ctx, err)
+	}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	return a.exit(ctx, root.ExecuteContext(ctx))
+}
+
+// notify ends the context on the first signal. The second ends the program.
+func notify(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel(errInterrupted)
+		<-signals
+		os.Exit(exitInterrupted)
+	}()
+	return ctx, func() { signal.Stop(signals); cancel(nil) }
+}
+
+// root is the command tree.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tightlip",
+		Short: "Build images with secrets, and prove that none is in them",
+		Long: `tightlip gets secrets into image builds without leaking them, and proves that it did.
+
+It stands in front of docker build: the same flags, the same display. Secrets come from files, variables, commands or
+descriptors, are handed over only when a step mounts them, and are searched for in all that was built. Only an image
+without any of them is tagged, loaded or pushed.`,
+		Example: `  tightlip build -t app .
+  tightlip build --secret id=npm,env=NPM_TOKEN -t app .
+  tightlip prove app --secret id=npm,from=env:NPM_TOKEN`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.global.config, "config", "", "the project's `file`, instead of the tightlip.yaml above the working directory")
+	flags.StringSliceVar(&a.global.allowSource, "allow-source", nil, "`schemes` that the project's file may use for secrets, such as cmd")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{err, cmd.CommandPath() + " --help lists the flags"}
+	})
+	// The libraries warn of what users can do nothing about.
+	logrus.SetLevel(logrus.ErrorLevel)
+	root.AddCommand(a.buildCommand(), a.proveCommand(), a.doctorCommand(), a.engineCommand(), a.versionCommand(), a.docsCommand())
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.command = cmd.Name() }
+	return root
+}
+
+// setRedactor makes everything that is printed from now on pass r.
+func (a *app) setRedactor(r *redact.Redactor) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.redactor = r
+	redactLogs(r, a.streams.Err)
+}
+
+// redact makes text fit to print.
+func (a *app) redact(text string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.redactor == nil {
+		return text
+	}
+	return a.redactor.String(text)
+}
+
+// usageError is a command line that cannot be understood.
+type usageError struct {
+	err error
+	try string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Hint() string  { return e.try }
+func (e *usageError) Unwrap() error { return e.err }

@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/tightlip/tightlip/build/engine/buildkit"
+	"github.com/tightlip/tightlip/build/engine/embedded"
+)
+
+// diagnosis is what doctor finds out about one engine.
+type diagnosis struct {
+	Engine   string   `json:"engine"`
+	Name     string   `json:"name"` // of the builder
+	Ready    bool     `json:"ready"`
+	Detail   string   `json:"detail"`
+	Delivers []string `json:"delivers"`
+	History  string   `json:"history"` // what the engine keeps of a build
+	Missing  string   `json:"missing,omitempty"`
+	Get      string   `json:"get,omitempty"` // what to type
+}
+
+var buildkitDelivers = []string{"secret mounts", "ssh mounts"}
+
+// doctorTime bounds how long doctor waits for builders.
+const doctorTime = 10 * time.Second
+
+func (a *app) doctorCommand() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Show which engines are here, what each can deliver, and what is missing",
+		Long: `Look for everything that can build: each buildx builder, Docker's own included, and the embedded engine.
+
+Exit codes: 0 something can build; 2 nothing can.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
+			return a.runDoctor(cmd.Context(), format)
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "text", "text, or json for one object on standard output")
+	return cmd
+}
+
+func (a *app) runDoctor(ctx context.Context, format string) error {
+	if _, err := a.load(map[string]string{}); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, doctorTime)
+	defer cancel()
+	engines := append(a.diagnoseBuilders(ctx), diagnoseEmbedded())
+	if format == "json" {
+		if err := a.printJSON(map[string]any{"engines": engines}); err != nil {
+			return err
+		}
+	} else {
+		a.printDiagnoses(engines)
+	}
+	for _, d := range engines {
+		if d.Ready {
+			return nil
+		}
+	}
+	return &usageError{fmt.Errorf("nothing here can build"), "apt-get install runc for the embedded engine, or start Docker"}
+}
+
+func (a *app) diagnoseBuilders(ctx context.Context) []diagnosis {
+	failed := func(err error) []diagnosis {
+		return []diagnosis{{
+			Engine: "docker", Detail: err.Error(), Delivers: []string{}, Missing: "Docker's configuration cannot be read", Get: "look into ~/.docker",
+		}}
+	}
+	cli, err := a.dockerCLI()
+	if err != nil {
+		return failed(err)
+	}
+	builders, err := buildkit.Builders(ctx, cli)
+	if err != nil {
+		return failed(err)
+	}
+	var out []diagnosis
+	for _, b := range builders {
+		d := diagnosis{Engine: "docker", Name: b.Name, Ready: b.Problem == "", Delivers: buildkitDelivers, History: "none"}
+		if b.History {
+			d.History = "logs of every build, not redacted; --prove-history searches and deletes them"
+		}
+		if d.Ready {
+			d.Detail = fmt.Sprintf("BuildKit %s, %s driver", b.BuildKit, b.Driver)
+		} else {
+			d.Detail, d.Delivers, d.History = b.Problem, []string{}, ""
+			d.Missing, d.Get = "the builder does not answer", "start it (docker buildx inspect --bootstrap "+b.Name+"), or start Docker"
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+func diagnoseEmbedded() diagnosis {
+	d := diagnosis{Engine: "embedded", Delivers: []string{}}
+	oci, err := embedded.Check()
+	if err != nil {
+		d.Detail, d.Missing = err.Error(), "an OCI runtime"
+		d.Get = "apt-get install runc (or dnf install runc, apk add runc)"
+		if runtime.GOOS != "linux" {
+			d.Missing, d.Get = "Linux", "use a buildx builder"
+		}
+		return d
+	}
+	d.Ready, d.Detail, d.Delivers, d.History = true, "BuildKit in tightlip, with "+oci, buildkitDelivers, "none"
+	if _, err := exec.LookPath("newuidmap"); err != nil {
+		d.Missing = "newuidmap: without it, users other than root build only images whose files all belong to root"
+		d.Get = "apt-get install uidmap"
+	}
+	return d
+}
+
+func (a *app) printDiagnoses(engines []diagnosis) {
+	w := tabwriter.NewWriter(a.streams.Out, 0, 8, 2, ' ', 0)
+	defer w.Flush()
+	for _, d := range engines {
+		state := "ready"
+		if !d.Ready {
+			state = "missing"
+		}
+		name := d.Engine
+		if d.Name != "" {
+			name += " " + d.Name
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", name, state, d.Detail)
+		row := func(label, text string) {
+			if text != "" {
+				fmt.Fprintf(w, "\t%s\t%s\n", label, text)
+			}
+		}
+		if len(d.Delivers) > 0 {
+			row("delivers", d.Delivers[0]+", "+d.Delivers[1])
+		}
+		row("history", d.History)
+		row("lacks", d.Missing)
+		row("to get it", d.Get)
+	}
+}

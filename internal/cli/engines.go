@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/docker/cli/cli/command"
+	dockerclient "github.com/moby/moby/client"
+	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/build/engine/buildkit"
+	"github.com/tightlip/tightlip/build/engine/embedded"
+	"github.com/tightlip/tightlip/internal/config"
+)
+
+// pingTime is how long Docker has to answer before it counts as absent.
+const pingTime = 2 * time.Second
+
+// engineFor returns what chooses and connects the engine of a build.
+func (a *app) engineFor(cfg *config.Config) func(context.Context, *build.Request) (build.Engine, error) {
+	return func(ctx context.Context, r *build.Request) (build.Engine, error) {
+		cli, err := a.dockerCLI()
+		if err != nil {
+			return nil, err
+		}
+		streams := buildkit.Streams{In: a.streams.In, Out: a.streams.Out, Err: a.streams.Err}
+		switch cfg.Engine {
+		case "docker":
+			return buildkit.Docker(ctx, cli, r.Builder, r.Context, streams)
+		case "embedded":
+			return buildkit.Embedded(ctx, cli, embeddedOptions(cfg), streams)
+		case "auto":
+			return a.autoEngine(ctx, cfg, cli, r, streams)
+		}
+		return nil, &build.UsageError{
+			Err: fmt.Errorf("this version does not drive the engine %s", cfg.Engine), Try: "--engine docker or --engine embedded",
+		}
+	}
+}
+
+// autoEngine is the builder that docker build would use, unless that is a Docker which does not answer.
+func (a *app) autoEngine(ctx context.Context, cfg *config.Config, cli command.Cli, r *build.Request, s buildkit.Streams) (build.Engine, error) {
+	docker, err := buildkit.Docker(ctx, cli, r.Builder, r.Context, s)
+	if err == nil {
+		return docker, nil
+	}
+	if r.Builder != "" || ctx.Err() != nil || answers(ctx, cli) {
+		return nil, err
+	}
+	e, embeddedErr := buildkit.Embedded(ctx, cli, embeddedOptions(cfg), s)
+	if embeddedErr != nil {
+		return nil, fmt.Errorf("no Docker answers, and %w", embeddedErr)
+	}
+	if !r.Quiet {
+		fmt.Fprintln(a.streams.Err, "tightlip: no Docker answers: building with the embedded engine")
+	}
+	return e, nil
+}
+
+func answers(ctx context.Context, cli command.Cli) bool {
+	ctx, cancel := context.WithTimeout(ctx, pingTime)
+	defer cancel()
+	_, err := cli.Client().Ping(ctx, dockerclient.PingOptions{})
+	return err == nil
+}
+
+func embeddedOptions(cfg *config.Config) embedded.Options {
+	o := embedded.Options{Keep: cfg.EngineKeep, CacheLimit: cfg.EngineCache}
+	if cfg.StateDir != "" {
+		o.StateDir = filepath.Join(cfg.StateDir, "engine")
+	}
+	return o
+}

@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/build/engine/embedded"
+	"github.com/tightlip/tightlip/internal/config"
+	"github.com/tightlip/tightlip/secret"
+)
+
+// The exit codes. A failed build may also end with the engine's own.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2 // or could not look
+	exitLeaked      = 3
+	exitInterrupted = 130
+)
+
+// exit prints an error, if there is one, and returns the exit code that it means.
+func (a *app) exit(ctx context.Context, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	if errors.Is(context.Cause(ctx), errInterrupted) {
+		fmt.Fprintln(a.streams.Err, "tightlip: interrupted: nothing was named")
+		return exitInterrupted
+	}
+	a.printError(err)
+	return a.code(err)
+}
+
+func (a *app) code(err error) int {
+	var (
+		failed  *build.FailedError
+		usage   *build.UsageError
+		own     *usageError
+		resolve *secret.ResolveError
+		syntax  *secret.SyntaxError
+		conf    *config.Error
+	)
+	switch {
+	case errors.Is(err, build.ErrLeaked):
+		return exitLeaked
+	case errors.As(err, &failed):
+		return failed.Code
+	case errors.Is(err, build.ErrUnproven), errors.Is(err, embedded.ErrNoRuntime), errors.Is(err, embedded.ErrUnsupported),
+		errors.As(err, &usage), errors.As(err, &own), errors.As(err, &resolve), errors.As(err, &syntax), errors.As(err, &conf):
+		return exitUsage
+	case a.command == "build":
+		return exitFailed
+	}
+	return exitUsage // the other commands look, and could not
+}
+
+// printError is the one place where errors are shown.
+func (a *app) printError(err error) {
+	for _, line := range strings.Split(strings.TrimSpace(a.redact(err.Error())), "\n") {
+		fmt.Fprintf(a.streams.Err, "tightlip: error: %s\n", line)
+	}
+	for _, hint := range hints(err) {
+		fmt.Fprintf(a.streams.Err, "tightlip: hint: %s\n", a.redact(hint))
+	}
+}
+
+// hints collects what the errors in err advise, each once.
+func hints(err error) []string {
+	var out []string
+	add := func(hint string) {
+		for _, h := range out {
+			if h == hint {
+				return
+			}
+		}
+		if hint != "" {
+			out = append(out, hint)
+		}
+	}
+	switch {
+	case errors.Is(err, embedded.ErrNoRuntime):
+		add("apt-get install runc (or dnf install runc, apk add runc)")
+	case errors.Is(err, build.ErrLeaked):
+		add("mount the secret in the step that needs it: RUN --mount=type=secret,id=NAME … and copy it nowhere")
+		add("the builder's cache still holds the layer: docker builder prune or tightlip engine prune removes it")
+	case errors.Is(err, build.ErrUnproven):
+		add("--prove-skip PATTERN lets a file be unread, --prove=warn names the image all the same")
+	}
+	var walk func(error)
+	walk = func(err error) {
+		if h, ok := err.(interface{ Hint() string }); ok {
+			add(h.Hint())
+		}
+		switch u := err.(type) {
+		case interface{ Unwrap() error }:
+			if inner := u.Unwrap(); inner != nil {
+				walk(inner)
+			}
+		case interface{ Unwrap() []error }:
+			for _, inner := range u.Unwrap() {
+				walk(inner)
+			}
+		}
+	}
+	walk(err)
+	return out
+}

@@ -1,0 +1,53 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/tightlip/tightlip/report"
+	"golang.org/x/term"
+)
+
+// meter shows on a terminal how far a proof is, once it takes more than a second.
+type meter struct {
+	out   *os.File
+	quiet bool
+
+	mu    sync.Mutex
+	start time.Time
+	last  time.Time
+	shown bool
+}
+
+func newMeter(out *os.File) *meter {
+	return &meter{out: out, quiet: !term.IsTerminal(int(out.Fd()))}
+}
+
+// show is called often, and from several goroutines.
+func (m *meter) show(bytes int64) {
+	if m.quiet || !m.mu.TryLock() {
+		return
+	}
+	defer m.mu.Unlock()
+	now := time.Now()
+	if m.start.IsZero() {
+		m.start, m.last = now, now.Add(900*time.Millisecond)
+	}
+	if now.Sub(m.last) < 100*time.Millisecond {
+		return
+	}
+	m.last, m.shown = now, true
+	fmt.Fprintf(m.out, "\r\x1b[Ktightlip: proving … %s searched", report.Size(bytes))
+}
+
+// clear removes the line.
+func (m *meter) clear() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.shown {
+		fmt.Fprint(m.out, "\r\x1b[K")
+	}
+	m.start, m.shown = time.Time{}, false
+}

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/image"
+	"github.com/tightlip/tightlip/proof"
+)
+
+// proveOptions are what the prove command's flags say.
+type proveOptions struct {
+	request build.ProveRequest
+	secrets []string
+	waived  []string
+	format  string
+	proof   string
+}
+
+func (a *app) proveCommand() *cobra.Command {
+	o := &proveOptions{}
+	cmd := &cobra.Command{
+		Use:   "prove [flags] IMAGE",
+		Short: "Prove that no secret is in an image that exists",
+		Long: `Search every byte of an image for secrets, in every encoding: layers with deleted files, config, history, manifests,
+attestations, and what is compressed or archived in any of them.
+
+An image is docker:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE (a docker or OCI archive, or a root file system) or
+dir:FOLDER. Without a scheme it is an existing path, else the Docker daemon's image of that name, else the registry's.
+
+Exit codes: 0 proven; 3 a secret is in the image; 2 not everything could be searched.`,
+		Example: `  tightlip prove app --secret id=npm,env=NPM_TOKEN
+  tightlip prove registry:registry.corp.example/app:1 --secret id=key,src=deploy_key
+  docker save app | gzip > app.tar.gz; tightlip prove tar:app.tar.gz --secret id=npm,from=file:.env#NPM_TOKEN`,
+		Args: exactArgs(1, "an image: docker:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE or dir:FOLDER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.request.Image = args[0]
+			return a.runProve(cmd.Context(), o)
+		},
+		DisableFlagsInUseLine: true,
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&o.secrets, "secret", nil, `secret to look for ("id=npm,src=FILE", "id=npm,env=NAME", "id=npm,from=REFERENCE")`)
+	flags.StringArrayVar(&o.waived, "prove-waive", nil, "`id` of a secret that may be too short to be proven")
+	flags.StringArrayVar(&o.request.Skip, "prove-skip", nil, "`pattern` of files in layers that may stay unread, such as usr/share/*/testdata/*")
+	flags.StringVar(&o.proof, "proof", "", "write the proof as an in-toto statement to `file`")
+	flags.StringVar(&o.format, "format", "text", "text, or json for one object on standard output")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (a *app) runProve(ctx context.Context, o *proveOptions) error {
+	cfg, err := a.load(map[string]string{})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(checkFormat(o.format), removeStale(o.proof)); err != nil {
+		return err
+	}
+	if err := proof.CheckSkip(o.request.Skip); err != nil {
+		return &usageError{err, "--prove-skip takes the patterns of a shell, without **"}
+	}
+	if o.request.Secrets, err = secrets(cfg, o.secrets, o.waived); err != nil {
+		return err
+	}
+	tools, err := a.tools(cfg, true)
+	if err != nil {
+		return err
+	}
+	out, err := build.Prove(ctx, &o.request, a.openImage, tools)
+	if out == nil {
+		return err
+	}
+	if o.proof != "" {
+		if werr := a.writeStatement(o.proof, out); werr != nil {
+			return errors.Join(err, werr)
+		}
+	}
+	rep := asReport(out, err, a.redact)
+	if o.format == "json" {
+		return errors.Join(err, rep.JSON(a.streams.Out))
+	}
+	rep.Text(a.streams.Out, "")
+	return err
+}
+
+func (a *app) openImage(ctx context.Context, name string) (image.Image, error) {
+	ref, err := image.ParseRef(name)
+	if err != nil {
+		return nil, &usageError{err, "docker:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE or dir:FOLDER"}
+	}
+	img, err := image.Open(ctx, ref, image.Options{Docker: a.dockerClient()})
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", name, err)
+	}
+	return img, nil
+}

@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/internal/config"
+	"github.com/tightlip/tightlip/proof"
+	"github.com/tightlip/tightlip/secret"
+	"github.com/tightlip/tightlip/secret/source/all"
+)
+
+// load merges flags, environment and files. The flags are those that were given.
+func (a *app) load(flags map[string]string) (*config.Config, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	if a.global.config != "" {
+		flags["config"] = a.global.config
+	}
+	if len(a.global.allowSource) > 0 {
+		flags["allow-source"] = strings.Join(a.global.allowSource, ",")
+	}
+	return config.Load(config.Options{Dir: dir, Environ: os.Environ(), Flags: flags, Schemes: a.resolver(false).Schemes()})
+}
+
+// resolver knows all sources. Without stdin, - finds nothing and commands cannot read what is meant for the build.
+func (a *app) resolver(stdin bool) *secret.Resolver {
+	o := all.Options{Stderr: a.streams.Err}
+	if stdin {
+		o.Stdin = a.streams.In
+	}
+	return secret.NewResolver(all.Sources(o)...)
+}
+
+// secrets reads the --secret flags, and what the configuration says about them.
+func secrets(cfg *config.Config, texts, waived []string) ([]build.Secret, error) {
+	specs, err := secret.ParseSpecs(texts)
+	if err != nil {
+		return nil, err
+	}
+	left := map[string]bool{}
+	for _, id := range waived {
+		left[id] = true
+	}
+	var out []build.Secret
+	for _, spec := range specs {
+		spec, err := cfg.Complete(spec, os.LookupEnv)
+		if err != nil {
+			return nil, err
+		}
+		entry, _ := cfg.Secret(spec.ID)
+		out = append(out, build.Secret{
+			ID: spec.ID, Ref: spec.Ref, RebuildOnChange: spec.RebuildOnChange, Waived: entry.Waive || left[spec.ID],
+		})
+		delete(left, spec.ID)
+	}
+	for id := range left {
+		return nil, &usageError{errors.New("--prove-waive " + id + ": there is no secret with that id"), ""}
+	}
+	return out, nil
+}
+
+// tools are what a build or a proof needs of this machine.
+func (a *app) tools(cfg *config.Config, stdin bool) (build.Tools, error) {
+	if cfg.CacheDir == "" {
+		return build.Tools{}, &usageError{errors.New("there is no folder for the cache: neither XDG_CACHE_HOME nor HOME is set"), "set TIGHTLIP_CACHE_DIR"}
+	}
+	cache, err := proof.OpenCache(filepath.Join(cfg.CacheDir, "proofs"))
+	if err != nil {
+		return build.Tools{}, err
+	}
+	meter := newMeter(a.streams.Err)
+	return build.Tools{
+		Resolver: a.resolver(stdin), Cache: cache, StageDir: filepath.Join(cfg.CacheDir, "stage"),
+		Redacting: a.setRedactor, Progress: meter.show, Done: meter.clear,
+	}, nil
+}

@@ -1,0 +1,155 @@
+// Package report shows the outcome of a build or a proof, to people and to machines.
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/tightlip/tightlip/finding"
+)
+
+// Report is the object that --format json prints. Its shape is stable: fields are added, never changed.
+type Report struct {
+	Image    Image             `json:"image"`
+	Engine   string            `json:"engine,omitempty"`
+	Secrets  []Secret          `json:"secrets"`
+	Proof    *Proof            `json:"proof"` // null if nothing was to be proven
+	Findings []finding.Finding `json:"findings"`
+	Named    bool              `json:"named"`           // the image has its names
+	Error    string            `json:"error,omitempty"` // why the command failed, if it did
+}
+
+// Image is what was built or proven.
+type Image struct {
+	Name   string   `json:"name"` // the first of Names
+	Names  []string `json:"names"`
+	ID     string   `json:"id"`     // of the config, as docker build prints it
+	Digest string   `json:"digest"` // of the manifest or index
+}
+
+// Secret is one secret of the command.
+type Secret struct {
+	ID        string `json:"id"`
+	Reference string `json:"reference"`
+	Requested bool   `json:"requested"` // a step mounted it
+}
+
+// Proof is what was searched.
+type Proof struct {
+	Verdict      string   `json:"verdict"` // clean, leaked or incomplete
+	Needles      int      `json:"needles"`
+	Encodings    []string `json:"encodings"`
+	Blobs        int      `json:"blobs"`
+	Bytes        int64    `json:"bytes"`
+	Cached       int      `json:"cached"` // blobs proven before and not read again
+	Milliseconds int64    `json:"milliseconds"`
+	Waived       []string `json:"waived"` // ids of secrets too short to be proven
+	NotSearched  []Unread `json:"not_searched"`
+	Skipped      []Unread `json:"skipped"` // not searched, as the user allowed
+}
+
+// Unread is a place that was not searched.
+type Unread struct {
+	finding.Location
+	Reason string `json:"reason"`
+}
+
+// JSON writes the report as one object.
+func (r *Report) JSON(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(r.filled())
+}
+
+// filled has empty lists instead of null ones.
+func (r *Report) filled() *Report {
+	c := *r
+	c.Secrets, c.Findings, c.Image.Names = list(c.Secrets), list(c.Findings), list(c.Image.Names)
+	if len(c.Image.Names) > 0 {
+		c.Image.Name = c.Image.Names[0]
+	}
+	if r.Proof != nil {
+		p := *r.Proof
+		p.Encodings, p.Waived, p.NotSearched, p.Skipped = list(p.Encodings), list(p.Waived), list(p.NotSearched), list(p.Skipped)
+		c.Proof = &p
+	}
+	return &c
+}
+
+func list[T any](l []T) []T {
+	if l == nil {
+		return []T{}
+	}
+	return l
+}
+
+// maxShown is how many findings Text shows.
+const maxShown = 20
+
+// Text writes the short form for a terminal, each line behind prefix.
+func (r *Report) Text(w io.Writer, prefix string) {
+	line := func(format string, args ...any) { fmt.Fprintf(w, prefix+format+"\n", args...) }
+	for i, f := range r.Findings {
+		if i == maxShown {
+			line("  … and %d more: --format json lists them", len(r.Findings)-maxShown)
+			break
+		}
+		line("  %s (%s): %s", f.Secret, f.Encoding, place(f.Location))
+		if f.Hidden {
+			line("      a later layer hides the file, and everybody who has the image can still read it")
+		}
+		if d := f.Dockerfile; d != nil {
+			line("      %s:%d  %s", d.File, d.Line, d.Text)
+		}
+	}
+	if r.Proof == nil {
+		return
+	}
+	for i, u := range r.Proof.NotSearched {
+		if i == maxShown {
+			line("  … and %d more", len(r.Proof.NotSearched)-maxShown)
+			break
+		}
+		line("  not searched: %s: %s", place(u.Location), u.Reason)
+	}
+	line("%s", r.Proof.summary(r.Secrets))
+}
+
+// place is a location for people: digests say nothing to them where a layer's number is known.
+func place(l finding.Location) string {
+	return l.String()
+}
+
+func (p *Proof) summary(secrets []Secret) string {
+	if p.Needles == 0 {
+		return "no secrets to prove"
+	}
+	var ids []string
+	for _, s := range secrets {
+		ids = append(ids, s.ID)
+	}
+	verdict := map[string]string{
+		"clean":      "proven: " + strings.Join(ids, ", ") + " nowhere in the image",
+		"leaked":     "leaked",
+		"incomplete": "not proven: not everything could be searched",
+	}[p.Verdict]
+	return fmt.Sprintf("%s (%d needles in %d encodings, %d blobs, %d known from before, %s, %s)", verdict, p.Needles,
+		len(p.Encodings), p.Blobs, p.Cached, Size(p.Bytes), (time.Duration(p.Milliseconds) * time.Millisecond).Round(10*time.Millisecond))
+}
+
+// Size renders a number of bytes.
+func Size(n int64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	f, i := float64(n), 0
+	for f >= 1000 && i < len(units)-1 {
+		f, i = f/1000, i+1
+	}
+	if i == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", f, units[i])
+}
