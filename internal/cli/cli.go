@@ -10,7 +10,6 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 	"github.com/tightlip/tightlip/internal/redact"
 )
@@ -99,8 +98,6 @@ without any of them is tagged, loaded or pushed.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err, cmd.CommandPath() + " --help lists the flags"}
 	})
-	// The libraries warn of what users can do nothing about.
-	logrus.SetLevel(logrus.ErrorLevel)
 	root.AddCommand(a.buildCommand(), a.proveCommand(), a.doctorCommand(), a.engineCommand(), a.versionCommand(), a.docsCommand())
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.command = cmd.Name() }
 	return root

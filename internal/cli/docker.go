@@ -67,6 +67,9 @@ func (a *app) dockerCLI() (command.Cli, error) {
 	if err := cli.Initialize(a.docker.options); err != nil {
 		return nil, fmt.Errorf("reading Docker's configuration: %w", err)
 	}
+	if !a.docker.options.Debug {
+		logrus.SetLevel(logrus.ErrorLevel) // the libraries warn of what users can do nothing about
+	}
 	return cli, nil
 }
 

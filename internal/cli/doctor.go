@@ -3,8 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os/exec"
-	"runtime"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -96,7 +95,10 @@ func (a *app) diagnoseBuilders(ctx context.Context) []diagnosis {
 			d.Detail = fmt.Sprintf("BuildKit %s, %s driver", b.BuildKit, b.Driver)
 		} else {
 			d.Detail, d.Delivers, d.History = b.Problem, []string{}, ""
-			d.Missing, d.Get = "the builder does not answer", "start it (docker buildx inspect --bootstrap "+b.Name+"), or start Docker"
+			d.Missing, d.Get = "the builder does not answer", "start Docker"
+			if b.Driver != "" && b.Driver != "docker" {
+				d.Get = "docker buildx inspect --bootstrap " + b.Name
+			}
 		}
 		out = append(out, d)
 	}
@@ -107,18 +109,11 @@ func diagnoseEmbedded() diagnosis {
 	d := diagnosis{Engine: "embedded", Delivers: []string{}}
 	oci, err := embedded.Check()
 	if err != nil {
-		d.Detail, d.Missing = err.Error(), "an OCI runtime"
-		d.Get = "apt-get install runc (or dnf install runc, apk add runc)"
-		if runtime.GOOS != "linux" {
-			d.Missing, d.Get = "Linux", "use a buildx builder"
-		}
+		d.Detail = err.Error()
+		d.Get = strings.Join(hints(err), "; ")
 		return d
 	}
 	d.Ready, d.Detail, d.Delivers, d.History = true, "BuildKit in tightlip, with "+oci, buildkitDelivers, "none"
-	if _, err := exec.LookPath("newuidmap"); err != nil {
-		d.Missing = "newuidmap: without it, users other than root build only images whose files all belong to root"
-		d.Get = "apt-get install uidmap"
-	}
 	return d
 }
 

@@ -95,6 +95,7 @@ func (a *app) engineServeCommand() *cobra.Command {
 	flags.StringVar(&o.RunDir, "run", "", "")
 	flags.Int64Var(&o.CacheLimit, "cache", embedded.DefaultCacheLimit, "")
 	flags.BoolVar(&o.NoPIDNamespace, "no-pid-namespace", false, "")
+	flags.BoolVar(&o.UserNamespace, "user-namespace", false, "")
 	flags.BoolVar(&o.Mapped, "mapped", false, "")
 	return cmd
 }

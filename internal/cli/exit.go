@@ -48,7 +48,7 @@ func (a *app) code(err error) int {
 		return exitLeaked
 	case errors.As(err, &failed):
 		return failed.Code
-	case errors.Is(err, build.ErrUnproven), errors.Is(err, embedded.ErrNoRuntime), errors.Is(err, embedded.ErrUnsupported),
+	case errors.Is(err, build.ErrUnproven), errors.Is(err, embedded.ErrNoRuntime), errors.Is(err, embedded.ErrNoIDs), errors.Is(err, embedded.ErrUnsupported),
 		errors.As(err, &usage), errors.As(err, &own), errors.As(err, &resolve), errors.As(err, &syntax), errors.As(err, &conf):
 		return exitUsage
 	case a.command == "build":
@@ -83,6 +83,10 @@ func hints(err error) []string {
 	switch {
 	case errors.Is(err, embedded.ErrNoRuntime):
 		add("apt-get install runc (or dnf install runc, apk add runc)")
+	case errors.Is(err, embedded.ErrUnsupported):
+		add("docker buildx create --use makes a builder")
+	case errors.Is(err, embedded.ErrNoIDs):
+		add("apt-get install uidmap; usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER")
 	case errors.Is(err, build.ErrLeaked):
 		add("mount the secret in the step that needs it: RUN --mount=type=secret,id=NAME … and copy it nowhere")
 		add("the builder's cache still holds the layer: docker builder prune or tightlip engine prune removes it")

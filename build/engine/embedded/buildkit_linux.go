@@ -44,12 +44,12 @@ import (
 
 // newServer composes BuildKit as its daemon does, with one OCI worker and without build history:
 // the history keeps what the steps print.
-func newServer(ctx context.Context, o ServeOptions, rootless bool) (*grpc.Server, func() error, error) {
+func newServer(ctx context.Context, o ServeOptions) (*grpc.Server, func() error, error) {
 	sessions, err := session.NewManager()
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := newWorker(o, rootless)
+	w, err := newWorker(o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -116,16 +116,16 @@ func newController(ctx context.Context, o ServeOptions, sessions *session.Manage
 }
 
 // newWorker makes the OCI worker. Steps use the host's network, as with any BuildKit that has no CNI configuration.
-func newWorker(o ServeOptions, rootless bool) (*base.Worker, error) {
+func newWorker(o ServeOptions) (*base.Worker, error) {
 	binary, err := findRuntime(os.Getenv("PATH"))
 	if err != nil {
 		return nil, err
 	}
 	processes := oci.ProcessSandbox
-	if o.NoPIDNamespace && rootless {
+	if o.NoPIDNamespace && o.UserNamespace {
 		processes = oci.NoProcessSandbox
 	}
-	opt, err := runc.NewWorkerOpt(o.StateDir, snapshotter(o.StateDir), rootless, processes, nil, nil,
+	opt, err := runc.NewWorkerOpt(o.StateDir, snapshotter(o.StateDir), o.UserNamespace, processes, nil, nil,
 		netproviders.Opt{Mode: "host"}, nil, binary, "", false, nil, "", "", nil)
 	if err != nil {
 		return nil, err

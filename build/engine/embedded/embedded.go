@@ -25,6 +25,9 @@ var ErrUnsupported = errors.New("the embedded engine runs on Linux only")
 // ErrNoRuntime is returned when neither runc nor crun is on PATH.
 var ErrNoRuntime = errors.New("the embedded engine needs runc or crun on PATH")
 
+// ErrNoIDs is returned to users other than root who have no subordinate ids: runc cannot set up a step with one id alone.
+var ErrNoIDs = errors.New("the embedded engine needs newuidmap, newgidmap and subordinate ids for users other than root")
+
 // Options say where an engine keeps its state and for how long it stays.
 type Options struct {
 	StateDir   string        // build cache and snapshots; made if missing

@@ -6,5 +6,6 @@ type ServeOptions struct {
 	RunDir         string
 	CacheLimit     int64
 	NoPIDNamespace bool // the process shares its starter's PID namespace
+	UserNamespace  bool // the process is in a user namespace of its own, in which it is root
 	Mapped         bool // the ids of the user namespace are there
 }

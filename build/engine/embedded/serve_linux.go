@@ -23,8 +23,8 @@ const patience = 10 * time.Second
 // Serve is the engine: it runs until nobody holds it. It expects to be alone in new mount, PID and, unless root
 // started it, user namespaces.
 func Serve(ctx context.Context, o ServeOptions) error {
-	rootless := os.Getuid() != 0 || o.Mapped
-	if rootless && !o.Mapped {
+	// Who it is cannot tell: the ids may or may not be there by now.
+	if o.UserNamespace && !o.Mapped {
 		return enterUserNamespace()
 	}
 	// Its standard error may be a pipe to a holder that died; that must not kill it.
@@ -51,7 +51,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	var shut func() error
 	var startErr error
 	go h.serve(holdSocket, func() error { <-ready; return startErr })
-	server, shut, startErr = newServer(ctx, o, rootless)
+	server, shut, startErr = newServer(ctx, o)
 	close(ready)
 	if startErr != nil {
 		<-h.idle // let the holder hear of it

@@ -29,9 +29,13 @@ type Engine struct {
 	child   *child // nil if somebody else started the engine
 }
 
-// Check says which OCI runtime the engine would use.
+// Check says which OCI runtime the engine would use, or ErrNoRuntime or ErrNoIDs.
 func Check() (string, error) {
-	return findRuntime(searchPath())
+	oci, err := findRuntime(searchPath())
+	if err == nil && os.Geteuid() != 0 {
+		_, _, err = subordinateIDs()
+	}
+	return oci, err
 }
 
 // Start takes hold of the engine of o.StateDir, starting it if nobody has yet.
@@ -169,6 +173,9 @@ func spawn(o Options, pidNamespace bool) (*child, error) {
 		"--cache", strconv.FormatInt(o.CacheLimit, 10))
 	if !pidNamespace {
 		argv = append(argv, "--no-pid-namespace")
+	}
+	if os.Geteuid() != 0 {
+		argv = append(argv, "--user-namespace")
 	}
 	c := &child{cmd: exec.Command(argv[0], argv[1:]...), log: &tail{}, done: make(chan struct{})}
 	c.cmd.Env = environment(o)

@@ -21,33 +21,29 @@ var errNoProc = errors.New("mounting a new /proc is not allowed here")
 func startMapped(cmd *exec.Cmd) error {
 	uids, gids, err := subordinateIDs()
 	if err != nil {
-		// One id is enough for builds whose files all belong to root.
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
+		return err
 	}
-	r, w, perr := os.Pipe()
-	if perr != nil {
-		return perr
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
 	}
 	defer w.Close()
 	cmd.Stdin = r
-	startErr := cmd.Start()
+	err = cmd.Start()
 	r.Close()
-	if startErr != nil {
-		return startErr
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = errors.Join(
-			mapIDs("newuidmap", cmd.Process.Pid, os.Geteuid(), uids),
-			mapIDs("newgidmap", cmd.Process.Pid, os.Getegid(), gids))
-		if err != nil {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-			return err
-		}
+	err = errors.Join(
+		mapIDs("newuidmap", cmd.Process.Pid, os.Geteuid(), uids),
+		mapIDs("newgidmap", cmd.Process.Pid, os.Getegid(), gids))
+	if err != nil {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		return err
 	}
-	_, werr := w.Write([]byte{1})
-	return werr
+	_, err = w.Write([]byte{1})
+	return err
 }
 
 // enterUserNamespace waits until the ids are mapped and starts the program anew: only an exec as root gives
@@ -66,14 +62,15 @@ type idRange struct{ first, count int }
 func subordinateIDs() (uids, gids idRange, err error) {
 	for _, tool := range []string{"newuidmap", "newgidmap"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return uids, gids, err
+			return uids, gids, fmt.Errorf("%w: %s is not on PATH", ErrNoIDs, tool)
 		}
 	}
-	if uids, err = readRange("/etc/subuid"); err != nil {
-		return uids, gids, err
+	uids, err1 := readRange("/etc/subuid")
+	gids, err2 := readRange("/etc/subgid")
+	if err := errors.Join(err1, err2); err != nil {
+		return uids, gids, fmt.Errorf("%w: %w", ErrNoIDs, err)
 	}
-	gids, err = readRange("/etc/subgid")
-	return uids, gids, err
+	return uids, gids, nil
 }
 
 func readRange(name string) (idRange, error) {

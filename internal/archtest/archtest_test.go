@@ -1,0 +1,156 @@
+package archtest
+
+import (
+	"errors"
+	"go/types"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/tools/go/packages"
+)
+
+const module = "github.com/tightlip/tightlip/"
+
+// layers lists every package with those of ours that it may import. A package may also import what is below itself,
+// and what it imports stands above it in the list: the flow has one direction.
+var layers = []struct {
+	name    string
+	imports []string
+}{
+	{"internal/suggest", nil},
+	{"finding", nil},
+	{"secret", []string{"internal/suggest"}},
+	{"secret/secrettest", []string{"secret"}},
+	{"secret/source/command", []string{"secret"}},
+	{"secret/source/env", []string{"secret"}},
+	{"secret/source/fd", []string{"secret"}},
+	{"secret/source/file", []string{"secret", "internal/suggest"}},
+	{"secret/source/all", []string{"secret", "secret/source"}},
+	{"dockerfile", nil},
+	{"scan", nil},
+	{"image", []string{"finding"}},
+	{"image/imagetest", []string{"image"}},
+	{"image/sink", []string{"finding", "image"}},
+	{"proof", []string{"secret", "finding", "image", "scan"}},
+	{"internal/redact", []string{"proof"}},
+	{"build", []string{"secret", "finding", "dockerfile", "image", "proof", "internal/redact"}},
+	{"build/buildtest", []string{"build", "secret", "proof", "image", "internal/redact"}},
+	{"build/engine/embedded", nil},
+	{"build/engine/buildkit", []string{"build", "build/engine/embedded", "finding", "image", "image/sink", "internal/redact"}},
+	{"report", []string{"finding"}},
+	{"internal/config", []string{"secret", "internal/suggest"}},
+	{"internal/archtest", nil},
+	{"internal/enginetest", nil},
+	{"internal/cli", []string{"build", "finding", "image", "internal/config", "internal/redact", "proof", "report", "secret"}},
+	{"cmd/tightlip", []string{"internal/cli"}},
+}
+
+// openers lists the packages that may open a secret.Value.
+var openers = []string{
+	"secret", "secret/secrettest",
+	"secret/source/command", "secret/source/file", // drop a newline, select a key
+	"proof",                 // makes needles
+	"build",                 // fingerprints for rebuild=on-change
+	"build/engine/buildkit", // hands values to BuildKit
+}
+
+// load type-checks the packages of the module, without their tests. It takes seconds, so the tests share it.
+func load(t *testing.T) []*packages.Package {
+	t.Helper()
+	pkgs, err := loaded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pkgs
+}
+
+var loaded = sync.OnceValues(func() ([]*packages.Package, error) {
+	mode := packages.NeedName | packages.NeedImports | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedSyntax | packages.NeedDeps
+	pkgs, err := packages.Load(&packages.Config{Mode: mode, Dir: "../.."}, "./...")
+	if err != nil {
+		return nil, err
+	}
+	if packages.PrintErrors(pkgs) > 0 {
+		return nil, errors.New("the module does not compile")
+	}
+	return slices.DeleteFunc(pkgs, func(p *packages.Package) bool {
+		name := strings.TrimPrefix(p.PkgPath, module)
+		return strings.HasPrefix(name, "test/") || strings.HasPrefix(name, "demo")
+	}), nil
+})
+
+func TestLayers(t *testing.T) {
+	place := map[string]int{}
+	for i, l := range layers {
+		place[l.name] = i
+		for _, dep := range l.imports {
+			if j, ok := place[dep]; ok && j >= i {
+				t.Errorf("the list lets %s import %s, which stands below it", l.name, dep)
+			}
+		}
+	}
+	for _, p := range load(t) {
+		name := strings.TrimPrefix(p.PkgPath, module)
+		i, ok := place[name]
+		if !ok {
+			t.Errorf("%s is in no layer: add it to the list in this test", name)
+			continue
+		}
+		for path := range p.Imports {
+			dep, ours := strings.CutPrefix(path, module)
+			if !ours {
+				continue
+			}
+			if !allowed(layers[i].imports, dep) {
+				t.Errorf("%s imports %s, which its layer does not allow", name, dep)
+			}
+			if place[dep] >= i {
+				t.Errorf("%s imports %s: a back edge", name, dep)
+			}
+		}
+	}
+}
+
+func allowed(list []string, dep string) bool {
+	return slices.ContainsFunc(list, func(l string) bool { return dep == l || strings.HasPrefix(dep, l+"/") })
+}
+
+// TestOpeners finds every use of secret.Value.Open, calls and method values alike.
+func TestOpeners(t *testing.T) {
+	found := map[string]bool{}
+	for _, p := range load(t) {
+		name := strings.TrimPrefix(p.PkgPath, module)
+		for ident, obj := range p.TypesInfo.Uses {
+			f, ok := obj.(*types.Func)
+			if !ok || f.FullName() != "("+module+"secret.Value).Open" {
+				continue
+			}
+			found[name] = true
+			if !slices.Contains(openers, name) {
+				t.Errorf("%s: %s opens a secret.Value and is not on the list", p.Fset.Position(ident.Pos()), name)
+			}
+		}
+	}
+	for _, name := range openers {
+		if !found[name] {
+			t.Errorf("%s is on the list and opens nothing: take it off", name)
+		}
+	}
+}
+
+// TestNoSecretsInReports keeps values out of reach of what prints.
+func TestNoSecretsInReports(t *testing.T) {
+	for _, p := range load(t) {
+		name := strings.TrimPrefix(p.PkgPath, module)
+		if name != "report" && name != "finding" && !strings.HasPrefix(name, "lint") {
+			continue
+		}
+		packages.Visit([]*packages.Package{p}, nil, func(dep *packages.Package) {
+			if dep.PkgPath == module+"secret" {
+				t.Errorf("%s reaches the package secret", name)
+			}
+		})
+	}
+}
