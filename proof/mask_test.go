@@ -1,0 +1,190 @@
+package proof
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/tightlip/tightlip/secret"
+)
+
+// masked is text after a Masker took it in chunks of the given size.
+func masked(n *Needles, text []byte, chunk func() int) string {
+	var out strings.Builder
+	was := false
+	m := n.NewMasker(func(text []byte, masked bool) {
+		if out.Write(text); masked && !was {
+			out.WriteString("***")
+		}
+		was = masked
+	})
+	for len(text) > 0 {
+		size := min(max(chunk(), 1), len(text))
+		_, _ = m.Write(text[:size])
+		text = text[size:]
+	}
+	m.Flush()
+	return out.String()
+}
+
+// shared is the length of the longest run of text that is also in whole.
+func shared(text, whole string) int {
+	longest := 0
+	for at := range len(text) {
+		for at+longest < len(text) && strings.Contains(whole, text[at:at+longest+1]) {
+			longest++
+		}
+	}
+	return longest
+}
+
+func TestMaskCoversWrappedKeys(t *testing.T) {
+	for _, size := range []int{40, 300, 3000} {
+		value := canary(size)
+		n := needlesFor(t, value)
+		for name, encoded := range map[string]string{
+			"base64": base64.StdEncoding.EncodeToString(value), "url": base64.RawURLEncoding.EncodeToString(value),
+			"hex": hex.EncodeToString(value), "HEX": strings.ToUpper(hex.EncodeToString(value)),
+			"shifted": base64.StdEncoding.EncodeToString(append([]byte("user:"), value...)),
+		} {
+			for _, width := range []int{20, 60, 64, 76, 10000} {
+				for _, newline := range []string{"\n", "\r\n", "\n    "} {
+					log := "+ dump key\n" + wrap(encoded, width, newline) + "Done in 3 seconds\n"
+					for _, chunk := range []int{1, 2, 7, 11, 16, 64, 1000} {
+						got := masked(n, []byte(log), func() int { return chunk })
+						if found := shared(got, encoded); found >= 12 {
+							t.Fatalf("%s of %d bytes, width %d: %d characters are shown", name, size, width, found)
+						}
+						if !strings.HasPrefix(got, "+ dump key\n") || !strings.Contains(got, "***") || !strings.HasSuffix(got, "Done in 3 seconds\n") {
+							t.Fatalf("%s, width %d: too much is masked: %q", name, width, got)
+						}
+						if kept := strings.Count(got, "\n"); kept != strings.Count(log, "\n") {
+							t.Fatalf("%s, width %d: %d line breaks are left", name, width, kept)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestMaskCoversLongValues(t *testing.T) {
+	line := token(2000)
+	text := wrap(base64.StdEncoding.EncodeToString(canary(300<<10)), 76, "\n")
+	for name, value := range map[string]string{"one line": line, "text": text, "binary": string(canary(1 << 20))} {
+		t.Run(name, func(t *testing.T) {
+			n := needlesFor(t, []byte(value))
+			encoded := base64.StdEncoding.EncodeToString([]byte(value))
+			for kind, secret := range map[string]string{"raw": value, "base64": encoded, "wrapped": wrap(encoded, 76, "\n"), "hex": hex.EncodeToString([]byte(value))} {
+				got := masked(n, []byte("before "+secret+" after"), func() int { return 32 << 10 })
+				rest := strings.NewReplacer("***", "", "\n", "", "before ", "", " after", "", "=", "").Replace(got)
+				if len(rest) > 20 || !strings.HasPrefix(got, "before ***") || !strings.HasSuffix(got, " after") {
+					t.Errorf("%s: %d bytes are shown", kind, len(rest))
+				}
+			}
+			for single := range strings.Lines(value) {
+				if got := masked(n, []byte("> "+single), func() int { return 50 }); len(got) > 12 {
+					t.Fatalf("%d bytes of a line of %d are shown", len(got), len(single))
+				}
+			}
+		})
+	}
+}
+
+func TestMaskIsTheSameInAnyChunks(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		value := canary(MinLen + rng.IntN(200))
+		for i := range value {
+			value[i] = "ab\n 0'\"/+cdefgh"[int(value[i])%15]
+		}
+		pin := []byte("q7z")
+		n, err := NewNeedles([]Secret{{ID: "s", Value: secret.NewValue(append([]byte("x1y2z3w4"), value...))}, {ID: "pin", Value: secret.NewValue(pin), Waived: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := n.open()
+		var log []byte
+		for range 20 {
+			text := set.patterns[rng.IntN(len(set.patterns))].text
+			from := rng.IntN(len(text))
+			log = append(log, text[from:from+rng.IntN(len(text)-from+1)]...)
+			log = append(log, "q7z some words\n"[:rng.IntN(16)]...)
+			log = append(log, wrap(base64.StdEncoding.EncodeToString(value), 60+rng.IntN(20), "\n")[:rng.IntN(len(value))]...)
+		}
+		want := masked(n, log, func() int { return len(log) })
+		for range 5 {
+			limit := 1 + rng.IntN(100)
+			if got := masked(n, log, func() int { return rng.IntN(limit) }); got != want {
+				t.Fatalf("of %q\n in chunks %q\nat once %q", log, got, want)
+			}
+		}
+		for _, p := range set.patterns {
+			if bytes.Contains([]byte(want), p.text) {
+				t.Fatalf("a needle (%s) is shown", p.encoding)
+			}
+		}
+	}
+}
+
+func TestMaskHoldsBackLittle(t *testing.T) {
+	value := []byte(token(20))
+	n := needlesFor(t, value)
+	shown := 0
+	m := n.NewMasker(func(text []byte, _ bool) { shown += len(text) })
+	line := "Step 3/9 : RUN make\n"
+	_, _ = m.Write([]byte(line))
+	if shown != len(line) {
+		t.Errorf("%d of %d bytes of a line are shown", shown, len(line))
+	}
+	_, _ = m.Write(value[:19])
+	if shown != len(line) {
+		t.Error("a part of the value was shown")
+	}
+	_, _ = m.Write([]byte{'-'})
+	if shown != len(line)+20 {
+		t.Error("what is no value is still held back")
+	}
+}
+
+func TestMaskString(t *testing.T) {
+	value := token(20)
+	n := needlesFor(t, []byte(value))
+	tests := []struct{ text, want string }{
+		{"", ""},
+		{"a " + value + " b", "a *** b"},
+		{value + value, "***"},
+		{"Basic " + base64.RawStdEncoding.EncodeToString([]byte("u:"+value)), ""},
+		{"cut " + value[:MinLen], "cut ***"},
+		{"cut " + value[:MinLen-1], "cut " + value[:MinLen-1]},
+	}
+	for _, test := range tests {
+		got := n.maskString(test.text)
+		if test.want != "" && got != test.want || strings.HasPrefix(test.text, "Basic") && !strings.HasSuffix(got, "***") {
+			t.Errorf("%q became %q", test.text, got)
+		}
+	}
+}
+
+func FuzzMask(f *testing.F) {
+	f.Add([]byte("hunter2hunter2"), []byte("xx"), 3)
+	f.Add(bytes.Repeat([]byte("ab\n"), 30), []byte("ab\nab"), 5)
+	f.Fuzz(func(t *testing.T, value, noise []byte, chunk int) {
+		if len(bytes.TrimSpace(value)) < MinLen {
+			return
+		}
+		n := needlesFor(t, value)
+		log := fmt.Appendf(nil, "%s%s%s%s\n%q", noise, value, base64.StdEncoding.EncodeToString(value), noise, value)
+		want := masked(n, log, func() int { return len(log) })
+		if got := masked(n, log, func() int { return chunk }); got != want {
+			t.Errorf("of %q\n in chunks %q\nat once %q", log, got, want)
+		}
+		if strings.Contains(want, string(value)) && !strings.Contains("***", string(value)) {
+			t.Error("the value is shown")
+		}
+	})
+}
