@@ -1,0 +1,114 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/moby/moby/client"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Options are for opening images. The zero value serves the command line.
+type Options struct {
+	// Docker is the daemon to ask; nil for the one that the environment names.
+	Docker *client.Client
+	// Keychain knows the credentials of registries; nil for the user's docker configuration.
+	Keychain authn.Keychain
+	// Transport carries the requests to registries; nil for ggcr's.
+	Transport http.RoundTripper
+	// NoReferrers leaves out what refers to the image (signatures, SBOMs):
+	// what remains is exactly what the image's digest covers.
+	NoReferrers bool
+	// XZ unpacks archives that were compressed as a whole with xz; nil makes those an error.
+	XZ func(io.Reader) (io.Reader, error)
+}
+
+// Open opens what ref names. Without a scheme that is an existing path, else the daemon's image of that name if it has
+// one, else the registry's; the error then says what was tried.
+func Open(ctx context.Context, ref Ref, opts Options) (Image, error) {
+	switch ref.Scheme {
+	case Auto:
+		return openAny(ctx, ref.Name, opts)
+	case Docker:
+		return openDocker(ctx, ref.Name, opts)
+	case Registry:
+		return OpenRegistry(ctx, ref.Name, opts)
+	case OCI:
+		return OpenLayout(ctx, ref.Name, ref.Select, opts)
+	case Tar:
+		return OpenTar(ctx, ref.Name, opts)
+	case Dir:
+		return OpenDir(ref.Name)
+	}
+	return nil, fmt.Errorf("%w: unknown scheme %q", ErrRef, ref.Scheme)
+}
+
+func openDocker(ctx context.Context, name string, opts Options) (Image, error) {
+	if opts.Docker != nil {
+		return OpenDaemon(ctx, opts.Docker, name)
+	}
+	cli, err := DockerFromEnv()
+	if err != nil {
+		return nil, err
+	}
+	im, err := OpenDaemon(ctx, cli, name)
+	if err != nil {
+		return nil, errors.Join(err, cli.Close())
+	}
+	return closing{im, cli}, nil
+}
+
+// closing is an image with a client of its own.
+type closing struct {
+	Image
+	client io.Closer
+}
+
+func (c closing) Close() error { return errors.Join(c.Image.Close(), c.client.Close()) }
+
+func openAny(ctx context.Context, name string, opts Options) (Image, error) {
+	im, pathErr := openPath(ctx, name, opts)
+	if pathErr == nil || !errors.Is(pathErr, errNoPath) {
+		return im, pathErr
+	}
+	im, dockerErr := openDocker(ctx, name, opts)
+	// An answer other than "no such image" must not lead to another image of that name.
+	if dockerErr == nil || !errors.Is(dockerErr, ErrNotFound) && !client.IsErrConnectionFailed(dockerErr) {
+		return im, dockerErr
+	}
+	im, registryErr := OpenRegistry(ctx, name, opts)
+	if registryErr == nil {
+		return im, nil
+	}
+	return nil, fmt.Errorf("%w called %s; tried a path: %w; the docker daemon: %w; the registry: %w",
+		ErrNotFound, name, pathErr, dockerErr, registryErr)
+}
+
+var errNoPath = errors.New("no such file or folder")
+
+// openPath opens an existing path as what it looks like.
+func openPath(ctx context.Context, path string, opts Options) (Image, error) {
+	fi, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, err
+	case err != nil:
+		return nil, errNoPath
+	case !fi.IsDir():
+		return OpenTar(ctx, path, opts)
+	}
+	switch _, err := os.Stat(filepath.Join(path, v1.ImageLayoutFile)); {
+	case err == nil:
+		return OpenLayout(ctx, path, "", opts)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	return OpenDir(path)
+}
