@@ -26,6 +26,9 @@ type Options struct {
 	// NoReferrers leaves out what refers to the image (signatures, SBOMs):
 	// what remains is exactly what the image's digest covers.
 	NoReferrers bool
+	// Trusted leaves out the check of an OCI layout's blobs against their digests, which costs about as much as unpacking
+	// them. It is for layouts that this process has just had written by a store that checks.
+	Trusted bool
 	// XZ unpacks archives that were compressed as a whole with xz; nil makes those an error.
 	XZ func(io.Reader) (io.Reader, error)
 }
