@@ -51,6 +51,7 @@ type Outcome struct {
 	Unknown  []string // ids that the build asked for and the request has not
 	// KeepsHistory says that the engine has a record of the build with its logs, as they were before redaction.
 	KeepsHistory bool
+	Printed      bool // a secret was in the output of the build, where it was redacted
 	CacheOnly    bool // the image is nowhere but in the engine's cache
 }
 
@@ -113,6 +114,7 @@ func run(ctx context.Context, t Tools, job Job, engine Engine, needles *proof.Ne
 	}
 	result, err := engine.Build(ctx, job)
 	out.uses(job)
+	out.Printed = job.Redact.Masked()
 	if err != nil {
 		return out, err
 	}

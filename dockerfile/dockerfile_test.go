@@ -2,6 +2,7 @@ package dockerfile_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/tightlip/tightlip/dockerfile"
@@ -71,6 +72,13 @@ func TestOrigins(t *testing.T) {
 	for i, o := range dockerfile.Origins(chain, history) {
 		if got := lineOf(o); got != want[i] {
 			t.Errorf("entry %d comes from line %d, want %d", i, got, want[i])
+		}
+	}
+	// What BuildKit fills in for a base without history is nobody's.
+	filled := append(slices.Clone(history), "[base 4/5] COPY app /bin/app")
+	for i, o := range dockerfile.Origins(chain, filled) {
+		if want := append(slices.Clone(want), 0); lineOf(o) != want[i] {
+			t.Errorf("with a filler, entry %d comes from line %d, want %d", i, lineOf(o), want[i])
 		}
 	}
 	// A history that does not fit is matched only as far as it does.

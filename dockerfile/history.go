@@ -1,6 +1,7 @@
 package dockerfile
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -12,14 +13,22 @@ import (
 // keywords agree.
 func Origins(chain []Instruction, history []string) []*Instruction {
 	origins := make([]*Instruction, len(history))
-	for h, i := len(history)-1, len(chain)-1; h >= 0 && i >= 0; h, i = h-1, i-1 {
+	i := len(chain) - 1
+	for h := len(history) - 1; h >= 0 && i >= 0; h-- {
+		if filler.MatchString(history[h]) {
+			continue
+		}
 		if keyword(history[h]) != chain[i].Keyword {
 			break
 		}
 		origins[h] = &chain[i]
+		i--
 	}
 	return origins
 }
+
+// filler is an entry that BuildKit adds for a base layer without history: the name of some step, "[stage 2/5] COPY a b".
+var filler = regexp.MustCompile(`^\[([^\]]* )?\d+/\d+\] `)
 
 // keywords are those that leave a history entry.
 var keywords = []string{

@@ -60,7 +60,7 @@ func (l Location) String() string {
 		fmt.Fprintf(&b, " %s", l.Path)
 	}
 	if l.Field != "" {
-		fmt.Fprintf(&b, " %s", l.Field)
+		fmt.Fprintf(&b, " %s", strings.TrimPrefix(l.Field, string(l.Kind)+"."))
 	}
 	fmt.Fprintf(&b, " at byte %d", l.Offset)
 	return b.String()

@@ -157,21 +157,43 @@ var configKeywords = map[string]string{
 func (s *search) historyEntry(history []string, f leak, field string) int {
 	var entry int
 	if _, err := fmt.Sscanf(field, "history[%d]", &entry); err == nil {
-		return entry
+		return s.argument(history, f, entry)
 	}
 	for prefix, keyword := range configKeywords {
 		if !strings.HasPrefix(field, prefix) {
 			continue
 		}
 		for i, text := range slices.Backward(history) {
-			holds := false
-			s.needles.Find([]byte(text), func(h Hit) { holds = holds || h.Secret == f.secret })
-			if holds && strings.Contains(text, keyword+" ") {
+			if strings.Contains(text, keyword+" ") && s.holds(text, f.secret) {
 				return i
 			}
 		}
 	}
 	return -1
+}
+
+func (s *search) holds(text, secret string) (yes bool) {
+	s.needles.Find([]byte(text), func(h Hit) { yes = yes || h.Secret == secret })
+	return yes
+}
+
+// argument finds the ARG entry behind a RUN entry that holds the secret as a build argument: builders write
+// "RUN |1 TOKEN=value /bin/sh -c …" and leave the value out of "ARG TOKEN". Any other entry stays as it is.
+func (s *search) argument(history []string, f leak, entry int) int {
+	if entry >= len(history) || !strings.Contains(history[entry], "|") {
+		return entry
+	}
+	for i, text := range history[:entry] {
+		_, name, ok := strings.Cut(text, "ARG ")
+		name, _, _ = strings.Cut(name, "=")
+		if _, value, found := strings.Cut(history[entry], " "+name+"="); ok && found {
+			value, _, _ = strings.Cut(value, " /")
+			if s.holds(value, f.secret) {
+				return i
+			}
+		}
+	}
+	return entry
 }
 
 // hidden tells for each leak in a layer's file whether a later layer deletes or overwrites the file. It reads the

@@ -93,14 +93,20 @@ const maxShown = 20
 // Text writes the short form for a terminal, each line behind prefix.
 func (r *Report) Text(w io.Writer, prefix string) {
 	line := func(format string, args ...any) { fmt.Fprintf(w, prefix+format+"\n", args...) }
-	for i, f := range r.Findings {
+	mistakes := group(r.Findings)
+	for i, m := range mistakes {
 		if i == maxShown {
-			line("  … and %d more: --format json lists them", len(r.Findings)-maxShown)
+			line("  … and %d more: --format json lists them", len(mistakes)-maxShown)
 			break
 		}
-		line("  %s (%s): %s", f.Secret, f.Encoding, place(f.Location))
+		f := m[0]
+		text := fmt.Sprintf("  %s (%s): %s", f.Secret, f.Encoding, f.Location)
 		if f.Hidden {
-			line("      a later layer hides the file, and everybody who has the image can still read it")
+			text += ", deleted later and still there for everybody who has the image"
+		}
+		line("%s", text)
+		if more := len(m) - 1; more > 0 {
+			line("      and in %d more places, such as %s", more, m[1].Location)
 		}
 		if d := f.Dockerfile; d != nil {
 			line("      %s:%d  %s", d.File, d.Line, d.Text)
@@ -114,14 +120,33 @@ func (r *Report) Text(w io.Writer, prefix string) {
 			line("  … and %d more", len(r.Proof.NotSearched)-maxShown)
 			break
 		}
-		line("  not searched: %s: %s", place(u.Location), u.Reason)
+		line("  not searched: %s: %s", u.Location, u.Reason)
 	}
 	line("%s", r.Proof.summary(r.Secrets))
 }
 
-// place is a location for people: digests say nothing to them where a layer's number is known.
-func place(l finding.Location) string {
-	return l.String()
+// group puts together what one secret and one line of a Dockerfile did.
+func group(findings []finding.Finding) [][]finding.Finding {
+	type cause struct {
+		secret, file string
+		line         int
+	}
+	at := map[cause]int{}
+	var groups [][]finding.Finding
+	for _, f := range findings {
+		if f.Dockerfile == nil {
+			groups = append(groups, []finding.Finding{f})
+			continue
+		}
+		c := cause{f.Secret, f.Dockerfile.File, f.Dockerfile.Line}
+		i, ok := at[c]
+		if !ok {
+			i = len(groups)
+			at[c], groups = i, append(groups, nil)
+		}
+		groups[i] = append(groups[i], f)
+	}
+	return groups
 }
 
 func (p *Proof) summary(secrets []Secret) string {
@@ -138,7 +163,7 @@ func (p *Proof) summary(secrets []Secret) string {
 		"incomplete": "not proven: not everything could be searched",
 	}[p.Verdict]
 	return fmt.Sprintf("%s (%d needles in %d encodings, %d blobs, %d known from before, %s, %s)", verdict, p.Needles,
-		len(p.Encodings), p.Blobs, p.Cached, Size(p.Bytes), (time.Duration(p.Milliseconds) * time.Millisecond).Round(10*time.Millisecond))
+		len(p.Encodings), p.Blobs, p.Cached, Size(p.Bytes), time.Duration(p.Milliseconds)*time.Millisecond)
 }
 
 // Size renders a number of bytes.

@@ -184,8 +184,8 @@ func (a *app) finishBuild(o *buildOptions, out *build.Outcome, err error) error 
 func (a *app) notes(o *buildOptions, out *build.Outcome) {
 	note := func(format string, args ...any) { fmt.Fprintf(a.streams.Err, "tightlip: note: "+format+"\n", args...) }
 	for _, s := range out.Secrets {
-		if !s.Requested && out.Proof != nil {
-			note("no step asked for secret %s: it may be in the cache, or no RUN mounts it", s.ID)
+		if !s.Requested && out.Named {
+			note("no step asked for secret %s: what mounts it is in the cache, or nothing does", s.ID)
 		}
 	}
 	for _, id := range out.Unknown {
@@ -194,8 +194,15 @@ func (a *app) notes(o *buildOptions, out *build.Outcome) {
 	if out.Proof != nil && len(out.Proof.Waived) > 0 {
 		note("not proven, because too short: %s", strings.Join(out.Proof.Waived, ", "))
 	}
-	if out.KeepsHistory && !o.request.ProveHistory && len(out.Secrets) > 0 {
-		note("the builder keeps the logs of this build in its history, where they are not redacted: --prove-history searches them")
+	if out.Proof != nil && out.Proof.Verdict == proof.Leaked {
+		note("the builder's cache still holds what leaked: %s removes it", pruneCommand(out.Engine))
+	}
+	switch {
+	case !out.KeepsHistory || o.request.ProveHistory || len(out.Secrets) == 0:
+	case out.Printed:
+		note("a step printed a secret, and the builder's history keeps the log as it was: --prove-history finds and deletes it")
+	default:
+		note("the builder's history keeps the log of this build, in which no secret was seen")
 	}
 	if !out.Named {
 		return
@@ -206,6 +213,13 @@ func (a *app) notes(o *buildOptions, out *build.Outcome) {
 	if len(out.Image.Names) == 0 && out.CacheOnly {
 		note("the image is in the builder's cache only: --push, --load or --output type=oci,dest=FILE takes it out")
 	}
+}
+
+func pruneCommand(engine string) string {
+	if engine == "embedded" {
+		return "tightlip engine prune --all"
+	}
+	return "docker builder prune"
 }
 
 func (a *app) writeStatement(name string, out *build.Outcome) error {

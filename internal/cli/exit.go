@@ -89,7 +89,6 @@ func hints(err error) []string {
 		add("apt-get install uidmap; usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER")
 	case errors.Is(err, build.ErrLeaked):
 		add("mount the secret in the step that needs it: RUN --mount=type=secret,id=NAME … and copy it nowhere")
-		add("the builder's cache still holds the layer: docker builder prune or tightlip engine prune removes it")
 	case errors.Is(err, build.ErrUnproven):
 		add("--prove-skip PATTERN lets a file be unread, --prove=warn names the image all the same")
 	}

@@ -3,6 +3,7 @@ package redact
 
 import (
 	"io"
+	"sync/atomic"
 
 	"github.com/tightlip/tightlip/proof"
 )
@@ -13,10 +14,14 @@ const Mask = "***"
 // Redactor masks one set of secrets. It is safe for concurrent use, and needles are sealed in it.
 type Redactor struct {
 	needles *proof.Needles
+	masked  atomic.Bool
 }
 
 // New returns a Redactor of all that n was made from, waived secrets included.
 func New(n *proof.Needles) *Redactor { return &Redactor{needles: n} }
+
+// Masked tells whether there was anything to mask so far.
+func (r *Redactor) Masked() bool { return r.masked.Load() }
 
 // String is s with the secrets masked.
 func (r *Redactor) String(s string) string { return string(r.Bytes([]byte(s))) }
@@ -32,11 +37,12 @@ type Stream struct {
 	masker *proof.Masker
 	out    []byte // what the call at hand returns
 	masked bool   // the last thing shown was a mask
+	seen   *atomic.Bool
 }
 
 // NewStream starts a stream.
 func (r *Redactor) NewStream() *Stream {
-	s := &Stream{}
+	s := &Stream{seen: &r.masked}
 	s.masker = r.needles.NewMasker(s.emit)
 	return s
 }
@@ -47,6 +53,7 @@ func (s *Stream) emit(text []byte, masked bool) {
 		s.out = append(s.out, text...)
 	case !s.masked:
 		s.out = append(s.out, Mask...)
+		s.seen.Store(true)
 	}
 	s.masked = masked
 }

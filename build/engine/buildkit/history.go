@@ -140,7 +140,7 @@ func (r *record) Blobs(ctx context.Context) iter.Seq2[image.Blob, error] {
 		}
 		store := proxy.NewContentStore(r.client.ContentClient())
 		for _, d := range r.blobs {
-			b := image.Blob{Kind: finding.InMetadata, Digest: d.Digest.String(), MediaType: d.MediaType, Size: d.Size}
+			b := image.Blob{Kind: finding.InMetadata, Path: "record " + d.MediaType, Digest: d.Digest.String(), MediaType: d.MediaType, Size: d.Size}
 			b.Open = func() (io.ReadCloser, error) {
 				at, err := store.ReaderAt(ctx, d)
 				if err != nil {

@@ -1,0 +1,6 @@
+FROM scratch
+COPY base /
+ARG TOKEN
+RUN pkg install shout
+COPY app /bin/app
+CMD ["app"]

@@ -1,0 +1,1 @@
+shout() { printf '%s\n' "$*" | tr a-z A-Z; }
