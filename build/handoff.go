@@ -39,6 +39,12 @@ func (h *Handoff) Get(_ context.Context, id string) (secret.Value, bool) {
 	return lease.Value, true
 }
 
+// Has tells whether the build has a secret with an id, and does not count as a request for it.
+func (h *Handoff) Has(id string) bool {
+	_, ok := h.set.Get(id)
+	return ok
+}
+
 // Sizes yields each secret's id with the length of its value in bytes.
 func (h *Handoff) Sizes() iter.Seq2[string, int] {
 	return func(yield func(string, int) bool) {

@@ -102,7 +102,7 @@ func (r *Report) Text(w io.Writer, prefix string) {
 		f := m[0]
 		text := fmt.Sprintf("  %s (%s): %s", f.Secret, f.Encoding, f.Location)
 		if f.Hidden {
-			text += ", deleted later and still there for everybody who has the image"
+			text += ", deleted later but still in the image"
 		}
 		line("%s", text)
 		if more := len(m) - 1; more > 0 {

@@ -101,6 +101,9 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error)
 	o.Ref = res.ref
 	// The exported cache would be out before the proof: it is exported afterwards, from the builder's own cache.
 	res.exportCache(&o)
+	if err := res.keepInput(&o); err != nil {
+		return nil, err
+	}
 	if o.CallFunc == nil {
 		annotations := map[string]string{}
 		for k, v := range o.Annotations {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -33,7 +34,7 @@ func (r *result) Name(ctx context.Context) (build.Named, error) {
 			return named, err
 		}
 		for _, name := range names {
-			if !contains(named.Names, name) {
+			if !slices.Contains(named.Names, name) {
 				named.Names = append(named.Names, name)
 			}
 		}
@@ -42,15 +43,6 @@ func (r *result) Name(ctx context.Context) (build.Named, error) {
 		return named, err
 	}
 	return named, r.writeFiles(named)
-}
-
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
 }
 
 // nameOutput brings one proven output to where it belongs and returns what it is called there.
@@ -231,11 +223,15 @@ func (r *result) writeCache(ctx context.Context) error {
 	if len(r.cacheTo) == 0 {
 		return nil
 	}
+	in, err := r.inputAgain()
+	if err != nil {
+		return err
+	}
 	o := r.options
+	o.Inputs.InStream = bx.NewSyncMultiReader(in)
 	o.Ref, o.CacheTo, o.NoCache, o.NoCacheFilter, o.Pull = "", r.cacheTo, false, nil, false
 	o.Exports = []client.ExportEntry{{Type: "cacheonly", Attrs: map[string]string{}}}
 	o.ProvenanceResponseMode = confutil.MetadataProvenanceModeDisabled
-	o.Inputs.InStream = bx.NewSyncMultiReader(strings.NewReader(""))
 	return r.engine.solve(ctx, &o, r.job, &result{})
 }
 
@@ -250,8 +246,12 @@ func (r *result) writeFiles(named build.Named) error {
 	if name == "" {
 		return nil
 	}
-	if names := strings.Join(named.Names, ","); names != "" && named.ID != "" {
-		r.response.ExporterResponse["image.name"] = names
+	names, err := r.tags()
+	if err != nil {
+		return err
+	}
+	if len(names) > 0 {
+		r.response.ExporterResponse["image.name"] = strings.Join(names, ",")
 	}
 	metadata := decodeResponse(r.response.ExporterResponse)
 	if len(r.warnings) > 0 && confutil.MetadataWarningsEnabled() {
@@ -267,6 +267,26 @@ func (r *result) writeFiles(named build.Named) error {
 		return fmt.Errorf("writing the metadata: %w", err)
 	}
 	return nil
+}
+
+// tags are the names of the image in all outputs, without the paths of files.
+func (r *result) tags() ([]string, error) {
+	var tags []string
+	for _, o := range r.outputs {
+		if o.place == cacheOnly || !o.holdsImage() && o.place != inStore {
+			continue
+		}
+		names, err := normalize(o.names)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if !slices.Contains(tags, name) {
+				tags = append(tags, name)
+			}
+		}
+	}
+	return tags, nil
 }
 
 // decodeResponse unpacks the JSON documents that BuildKit puts into its response in base64.

@@ -3,6 +3,8 @@ package buildkit
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/secrets"
@@ -31,8 +33,15 @@ func attachSecrets(h *build.Handoff) session.Attachable {
 	return secretsprovider.NewSecretProvider(secretStore{h})
 }
 
+// ownRequests begin the ids under which BuildKit itself looks for the credentials of a remote context.
+var ownRequests = []string{"GIT_AUTH_", "HTTP_AUTH_"}
+
 // GetSecret implements secrets.SecretStore.
 func (s secretStore) GetSecret(ctx context.Context, id string) ([]byte, error) {
+	own := slices.ContainsFunc(ownRequests, func(prefix string) bool { return strings.HasPrefix(id, prefix) })
+	if own && !s.handoff.Has(id) {
+		return nil, fmt.Errorf("secret %s: %w", id, secrets.ErrNotFound)
+	}
 	v, ok := s.handoff.Get(ctx, id)
 	if !ok {
 		return nil, fmt.Errorf("secret %s: %w", id, secrets.ErrNotFound)

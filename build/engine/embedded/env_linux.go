@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -45,20 +46,11 @@ func searchPath() string {
 	path := os.Getenv("PATH")
 	have := filepath.SplitList(path)
 	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"} {
-		if !contains(have, dir) {
+		if !slices.Contains(have, dir) {
 			path += string(os.PathListSeparator) + dir
 		}
 	}
 	return strings.TrimPrefix(path, ":")
-}
-
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
 }
 
 // findRuntime looks for an OCI runtime in path.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -91,7 +92,7 @@ func parseRange(r io.Reader, names ...string) (idRange, error) {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		fields := strings.Split(strings.TrimSpace(lines.Text()), ":")
-		if len(fields) != 3 || !contains(names, fields[0]) {
+		if len(fields) != 3 || !slices.Contains(names, fields[0]) {
 			continue
 		}
 		first, err1 := strconv.Atoi(fields[1])
