@@ -36,8 +36,6 @@ type app struct {
 type globalFlags struct {
 	config      string
 	allowSource []string
-	engineCache string
-	engineKeep  string
 }
 
 // errInterrupted is why the context ends on a signal.
