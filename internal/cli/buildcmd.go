@@ -114,6 +114,7 @@ func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOption
 		return err
 	}
 	r := &o.request
+	dockerEnvironment(r)
 	r.ShmSize, r.Prove = o.shmSize.Value(), build.ProveMode(cfg.Prove)
 	if r.Secrets, err = secrets(cfg, o.secrets, o.waived); err != nil {
 		return err

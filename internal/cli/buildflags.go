@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/spf13/pflag"
+	"github.com/tightlip/tightlip/build"
 )
 
 // dockerBuildFlags are docker build's flags, with its names, short names and meanings: those of buildx 0.38.
@@ -18,7 +19,7 @@ func dockerBuildFlags(flags *pflag.FlagSet, o *buildOptions) {
 	flags.StringArrayVar(&r.Attest, "attest", nil, `attestation parameters ("type=sbom,generator=image")`)
 	flags.StringArrayVar(&r.BuildArg, "build-arg", nil, "set build-time variables: not for secrets, they end up in the history")
 	flags.StringArrayVar(&r.BuildContext, "build-context", nil, "additional build contexts (name=path)")
-	flags.StringVar(&r.Builder, "builder", os.Getenv("BUILDX_BUILDER"), "override the configured builder instance")
+	flags.StringVar(&r.Builder, "builder", "", "override the configured builder instance")
 	flags.StringArrayVar(&r.CacheFrom, "cache-from", nil, `external cache sources ("user/app:cache", "type=local,src=path/to/dir")`)
 	flags.StringArrayVar(&r.CacheTo, "cache-to", nil, `cache export destinations ("user/app:cache", "type=local,dest=path/to/dir")`)
 	flags.StringVar(&r.CgroupParent, "cgroup-parent", "", "set the parent cgroup for the RUN instructions during build")
@@ -31,7 +32,7 @@ func dockerBuildFlags(flags *pflag.FlagSet, o *buildOptions) {
 	flags.BoolVar(&r.NoCache, "no-cache", false, "do not use cache when building the image")
 	flags.StringArrayVar(&r.NoCacheFilter, "no-cache-filter", nil, "do not cache specified stages")
 	flags.StringArrayVarP(&r.Output, "output", "o", nil, `output destination ("type=local,dest=path")`)
-	flags.StringArrayVar(&r.Platform, "platform", defaultPlatforms(), "set target platform for build")
+	flags.StringArrayVar(&r.Platform, "platform", nil, "set target platform for build")
 	flags.StringArrayVar(&r.Policy, "policy", nil, `policy configuration ("filename=path[,filename=path][,reset=true|false][,disabled=true|false]")`)
 	flags.StringVar(&r.Progress, "progress", "auto", "type of progress output: auto, none, plain, quiet, rawjson, tty")
 	flags.StringVar(&r.Provenance, "provenance", "", "shorthand for --attest=type=provenance")
@@ -54,11 +55,14 @@ func dockerBuildFlags(flags *pflag.FlagSet, o *buildOptions) {
 	legacyFlags(flags, o)
 }
 
-func defaultPlatforms() []string {
-	if v := os.Getenv("DOCKER_DEFAULT_PLATFORM"); v != "" {
-		return []string{v}
+// dockerEnvironment fills in what docker's own variables say and no flag does.
+func dockerEnvironment(r *build.Request) {
+	if r.Builder == "" {
+		r.Builder = os.Getenv("BUILDX_BUILDER")
 	}
-	return nil
+	if v := os.Getenv("DOCKER_DEFAULT_PLATFORM"); v != "" && len(r.Platform) == 0 {
+		r.Platform = []string{v}
+	}
 }
 
 // legacyFlags are hidden ones: older names of --resource, and those that BuildKit has no use for.

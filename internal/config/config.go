@@ -163,8 +163,29 @@ func (l *loader) projectFile() {
 	}
 }
 
-// search returns the path of the nearest project file, or "".
+// search returns the path of the nearest project file, or "". Outside of a repository, a file of another user does not
+// count: anybody may put one into a folder such as /tmp.
 func (l *loader) search() string {
+	path := l.nearest()
+	if path == "" || inRepository(filepath.Dir(path)) || ours(path) {
+		return path
+	}
+	l.errs = append(l.errs, &Error{
+		Origin: Origin{Kind: FromProject, Name: l.shown(path)}, Problem: "the file belongs to another user", Try: "name it with --config " + path + " if you trust it",
+	})
+	return ""
+}
+
+func inRepository(dir string) bool {
+	for ; !exists(filepath.Join(dir, ".git")); dir = filepath.Dir(dir) {
+		if dir == filepath.Dir(dir) {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *loader) nearest() string {
 	for dir := l.opts.Dir; ; dir = filepath.Dir(dir) {
 		if path := filepath.Join(dir, projectName); exists(path) {
 			return path
