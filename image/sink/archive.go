@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -45,7 +46,7 @@ func WriteArchive(ctx context.Context, w io.Writer, layoutDir, digest string, na
 
 func writeArchive(ctx context.Context, w io.Writer, layoutDir, dgst string, names []string, format Format) error {
 	if format != DockerArchive && format != OCIArchive {
-		return fmt.Errorf("unknown format")
+		return errors.New("unknown format")
 	}
 	refs, err := parseNames(names)
 	if err != nil {
@@ -65,7 +66,9 @@ func writeArchive(ctx context.Context, w io.Writer, layoutDir, dgst string, name
 		return err
 	}
 	a := archive{tar.NewWriter(w)}
-	a.document(ocispec.ImageLayoutFile, ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})
+	if err := a.document(ocispec.ImageLayoutFile, ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion}); err != nil {
+		return err
+	}
 	if err := a.document(ocispec.ImageIndexFile, index(root, refs)); err != nil {
 		return err
 	}
@@ -111,7 +114,7 @@ func content(ctx context.Context, im image.Image, dgst string) ([]image.Blob, oc
 		blobs = append(blobs, b)
 	}
 	if root.Digest == "" {
-		return nil, root, fmt.Errorf("it is neither an index nor a manifest")
+		return nil, root, errors.New("it is neither an index nor a manifest")
 	}
 	return blobs, root, nil
 }

@@ -2,6 +2,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,7 +109,8 @@ func upload(ctx context.Context, pusher *remote.Pusher, repo name.Repository, im
 	for b, err := range im.Blobs(gctx) {
 		switch {
 		case err != nil:
-			return nil, errors.Join(err, g.Wait())
+			// After a failed upload, err is only that the others were cancelled.
+			return nil, cmp.Or(g.Wait(), err)
 		case b.Kind == finding.InManifest:
 			manifests = append(manifests, b)
 		case b.Digest != "": // not the layout's own files

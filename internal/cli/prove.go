@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/therootcompany/xz"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/image"
 	"github.com/tightlip/tightlip/proof"
@@ -87,12 +89,17 @@ func (a *app) runProve(ctx context.Context, o *proveOptions) error {
 	return err
 }
 
+// maxXZ bounds the dictionary in bytes of an archive that is compressed with xz: twice the largest of its presets.
+const maxXZ = 128 << 20
+
+func unxz(r io.Reader) (io.Reader, error) { return xz.NewReader(r, maxXZ) }
+
 func (a *app) openImage(ctx context.Context, name string) (image.Image, error) {
 	ref, err := image.ParseRef(name)
 	if err != nil {
 		return nil, &usageError{err, "docker:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE or dir:FOLDER"}
 	}
-	img, err := image.Open(ctx, ref, image.Options{Docker: a.dockerClient()})
+	img, err := image.Open(ctx, ref, image.Options{Docker: a.dockerClient(), XZ: unxz})
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", name, err)
 	}
