@@ -74,7 +74,7 @@ func (t tarFile) plain(ctx context.Context) (Image, error) {
 		return nil, err
 	}
 	if !ok {
-		return t.rootFS(), nil
+		return t.rootFS(a)
 	}
 	im := &static{ref: t.ref, layout: layout, close: t.file.Close}
 	for i, m := range a.members {
@@ -101,13 +101,16 @@ func (t tarFile) open(m member, r role) opener {
 	}
 }
 
-// rootFS is the file as a single blob.
-func (t tarFile) rootFS() Image {
+// rootFS is the file as a single blob. One without entries is more likely what a failed command left.
+func (t tarFile) rootFS(a *archive) (Image, error) {
+	if len(a.members) == 0 {
+		return nil, fmt.Errorf("%w: it has no entries", ErrNotTar)
+	}
 	b := Blob{Kind: finding.InFile, Path: filepath.Base(t.file.Name()), Size: t.size, MustUnpack: true}
 	open := func(context.Context) (io.ReadCloser, error) {
 		return io.NopCloser(io.NewSectionReader(t.file, 0, t.size)), nil
 	}
-	return &static{ref: t.ref, entries: []entry{{Blob: b, open: open}}, close: t.file.Close}
+	return &static{ref: t.ref, entries: []entry{{Blob: b, open: open}}, close: t.file.Close}, nil
 }
 
 // compressed opens an archive that has to be unpacked from its start: once here for its documents, which may come
@@ -130,7 +133,7 @@ func (t tarFile) compressed(ctx context.Context) (Image, error) {
 		return nil, err
 	}
 	if !ok {
-		return t.rootFS(), nil
+		return t.rootFS(a)
 	}
 	return &stream{ref: t.ref, open: t.unpack, known: roles, layout: layout, close: t.file.Close}, nil
 }
