@@ -96,7 +96,7 @@ without any of them is tagged, loaded or pushed.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err, cmd.CommandPath() + " --help lists the flags"}
 	})
-	root.AddCommand(a.buildCommand(), a.proveCommand(), a.doctorCommand(), a.engineCommand(), a.versionCommand(), a.docsCommand())
+	root.AddCommand(a.buildCommand(), a.proveCommand(), a.doctorCommand(), a.engineCommand(), a.versionCommand(), a.docsCommand(), environmentTopic())
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.command = cmd.Name() }
 	return root
 }

@@ -30,12 +30,8 @@ func (a *app) engineFor(cfg *config.Config) func(context.Context, *build.Request
 			return buildkit.Docker(ctx, cli, r.Builder, r.Context, streams)
 		case "embedded":
 			return buildkit.Embedded(ctx, cli, embeddedOptions(cfg), streams)
-		case "auto":
-			return a.autoEngine(ctx, cfg, cli, r, streams)
 		}
-		return nil, &build.UsageError{
-			Err: fmt.Errorf("this version does not drive the engine %s", cfg.Engine), Try: "--engine docker or --engine embedded",
-		}
+		return a.autoEngine(ctx, cfg, cli, r, streams)
 	}
 }
 

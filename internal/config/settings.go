@@ -11,7 +11,7 @@ import (
 )
 
 // engines lists what Config.Engine can be; auto leaves the choice to the build.
-var engines = []string{"auto", "docker", "classic", "podman", "buildah", "embedded"}
+var engines = []string{"auto", "docker", "embedded"}
 
 var proofs = []string{string(ProofStrict), string(ProofWarn), string(ProofOff)}
 
