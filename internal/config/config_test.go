@@ -72,13 +72,13 @@ func TestNoHome(t *testing.T) {
 func TestPrecedence(t *testing.T) {
 	dir, opts := tree(t, map[string]string{
 		stop:        "",
-		userFile:    "version: 1\nbuild: {engine: podman, prove: warn}\nengine: {cache: 1GiB, keep: 1m}\nallow: [cmd]\n",
+		userFile:    "version: 1\nbuild: {engine: docker, prove: warn}\nengine: {cache: 1GiB, keep: 1m}\nallow: [cmd]\n",
 		projectFile: "version: 1\nbuild:\n  prove: \"off\"\nengine: {cache: 2GB, keep: 2m}\n",
 	})
 	opts.Environ = append(opts.Environ, "TIGHTLIP_ENGINE_CACHE=512 MB", "TIGHTLIP_ENGINE_KEEP=3m", "TIGHTLIP_CACHE_DIR=/c", "TIGHTLIP_ENGINE=")
 	opts.Flags = map[string]string{"engine-keep": "90s"}
 	c := load(t, opts)
-	if c.Engine != "podman" || c.Prove != config.ProofOff || c.EngineCache != 512e6 || c.EngineKeep != 90*time.Second || c.CacheDir != "/c" {
+	if c.Engine != "docker" || c.Prove != config.ProofOff || c.EngineCache != 512e6 || c.EngineKeep != 90*time.Second || c.CacheDir != "/c" {
 		t.Errorf("got %+v", c)
 	}
 	var got strings.Builder
@@ -86,7 +86,7 @@ func TestPrecedence(t *testing.T) {
 		fmt.Fprintf(&got, "%s = %s (%s)\n", s.Name, s.Value, s.Origin)
 	}
 	user, state := filepath.Join(dir, userFile), filepath.Join(dir, "home/.local/state/tightlip")
-	want := "engine = podman (" + user + ":2:17)\nproof = off (tightlip.yaml:3:10)\nengine cache = 512000000 bytes (TIGHTLIP_ENGINE_CACHE)\n" +
+	want := "engine = docker (" + user + ":2:17)\nproof = off (tightlip.yaml:3:10)\nengine cache = 512000000 bytes (TIGHTLIP_ENGINE_CACHE)\n" +
 		"engine keep = 1m30s (--engine-keep)\nallowed sources = cmd (" + user + ":4:8)\ncache folder = /c (TIGHTLIP_CACHE_DIR)\n" +
 		"state folder = " + state + " (default)\n"
 	if got.String() != want {
@@ -103,13 +103,13 @@ func TestSearch(t *testing.T) {
 		flags map[string]string
 		want  string
 	}{
-		{"here", map[string]string{projectFile: engine("podman"), "tightlip.yaml": engine("buildah")}, "", nil, "podman"},
-		{"above", map[string]string{"tightlip.yaml": engine("buildah"), "work/x": ""}, "", nil, "buildah"},
-		{"at the repository's root", map[string]string{projectFile: engine("podman"), stop: ""}, "", nil, "podman"},
-		{"not above the repository", map[string]string{"tightlip.yaml": engine("buildah"), stop: "", ".git/HEAD": ""}, "", nil, "auto"},
-		{"a worktree's .git is a file", map[string]string{"tightlip.yaml": engine("buildah"), "work/.git": ""}, "", nil, "auto"},
-		{"named by a variable", map[string]string{projectFile: engine("podman"), "o.yaml": engine("docker")}, "../o.yaml", nil, "docker"},
-		{"named by a flag", map[string]string{"o.yaml": engine("docker"), "work/p": engine("classic")}, "../o.yaml", map[string]string{"config": "p"}, "classic"},
+		{"here", map[string]string{projectFile: engine("docker"), "tightlip.yaml": engine("embedded")}, "", nil, "docker"},
+		{"above", map[string]string{"tightlip.yaml": engine("embedded"), "work/x": ""}, "", nil, "embedded"},
+		{"at the repository's root", map[string]string{projectFile: engine("docker"), stop: ""}, "", nil, "docker"},
+		{"not above the repository", map[string]string{"tightlip.yaml": engine("embedded"), stop: "", ".git/HEAD": ""}, "", nil, "auto"},
+		{"a worktree's .git is a file", map[string]string{"tightlip.yaml": engine("embedded"), "work/.git": ""}, "", nil, "auto"},
+		{"named by a variable", map[string]string{projectFile: engine("embedded"), "o.yaml": engine("docker")}, "../o.yaml", nil, "docker"},
+		{"named by a flag", map[string]string{"o.yaml": engine("docker"), "work/p": engine("embedded")}, "../o.yaml", map[string]string{"config": "p"}, "embedded"},
 	} {
 		_, opts := tree(t, tt.files)
 		opts.Flags = tt.flags
@@ -150,7 +150,7 @@ func TestErrors(t *testing.T) {
 		{head + "secrets: {'': {from: env:X}}\n", "tightlip.yaml:2:11: a secret's id must be printable text"},
 		{head + "secrets: {a: {}, a: {}}\n", "tightlip.yaml:2:18: secrets has the key a twice"},
 		{head + "allow: [cmd]\n", "tightlip.yaml:2:1: allow has no place in the project's file: only the user can allow sources to it"},
-		{head + "build: {engine: dcoker}\n", `tightlip.yaml:2:17: build.engine must be one of auto, docker, classic, podman, buildah, embedded; did you mean "docker"?`},
+		{head + "build: {engine: dcoker}\n", `tightlip.yaml:2:17: build.engine must be one of auto, docker, embedded; did you mean "docker"?`},
 		{head + "build: {prove: [strict]}\n", "tightlip.yaml:2:16: build.prove must be a single value"},
 		{head + "build: {prove: ~}\n", "tightlip.yaml:2:16: build.prove must be a single value"},
 		{head + "build: {prov: strict}\n", `tightlip.yaml:2:9: build has an unknown key "prov"; did you mean "prove"?`},
@@ -181,7 +181,7 @@ unknown flag --no-such
 tightlip.yaml:4:3: build has an unknown key "prov"; did you mean "prove"?
 tightlip.yaml:5:21: from: a reference must begin with a scheme
 tightlip.yaml:5:31: waive must be true or false
-tightlip.yaml:3:11: build.engine must be one of auto, docker, classic, podman, buildah, embedded
+tightlip.yaml:3:11: build.engine must be one of auto, docker, embedded
 --prove must be one of strict, warn, off
 TIGHTLIP_ENGINE_CACHE must be a size such as 10GB or 512MiB
 TIGHTLIP_ALLOW must be a list of schemes such as cmd, without colons

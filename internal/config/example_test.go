@@ -21,7 +21,7 @@ func ExampleLoad() {
 		fmt.Println(err)
 		return
 	}
-	c, err := config.Load(config.Options{Dir: dir, Environ: []string{"TIGHTLIP_ENGINE=podman"}})
+	c, err := config.Load(config.Options{Dir: dir, Environ: []string{"TIGHTLIP_ENGINE=docker"}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -32,7 +32,7 @@ func ExampleLoad() {
 	spec, err := c.Complete(secret.Spec{ID: "npm"}, os.LookupEnv)
 	fmt.Println(spec.ID, "comes from", spec.Ref, err)
 	// Output:
-	// engine: podman (TIGHTLIP_ENGINE)
+	// engine: docker (TIGHTLIP_ENGINE)
 	// proof: warn (tightlip.yaml:4:16)
 	// engine cache: 10000000000 bytes (default)
 	// npm comes from env:NPM_TOKEN <nil>
