@@ -2,6 +2,7 @@
 package build
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -72,6 +73,15 @@ type Secret struct {
 	Ref             secret.Ref `json:"reference"`
 	RebuildOnChange bool       `json:"rebuild-on-change,omitempty"`
 	Waived          bool       `json:"waived,omitempty"` // too short to be proven, and the user knows
+}
+
+// MarshalJSON writes the reference as the user does.
+func (s Secret) MarshalJSON() ([]byte, error) {
+	type plain Secret
+	return json.Marshal(struct {
+		plain
+		Ref string `json:"reference"`
+	}{plain(s), s.Ref.String()})
 }
 
 // UsageError is a request that cannot be met as it stands.

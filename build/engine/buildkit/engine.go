@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 
 	bx "github.com/docker/buildx/build"
 	resolver "github.com/docker/buildx/build/resolver" // calls itself noderesolver
@@ -181,6 +182,8 @@ func (e *Engine) failure(ctx context.Context, err error, job build.Job) error {
 	return &build.FailedError{Code: 1, Text: "building: " + job.Redact.String(err.Error())}
 }
 
+var displayModes = []progressui.DisplayMode{progressui.AutoMode, progressui.PlainMode, progressui.RawJSONMode, progressui.TtyMode}
+
 func displayMode(r *build.Request) (progressui.DisplayMode, error) {
 	mode := progressui.DisplayMode(r.Progress)
 	switch {
@@ -192,6 +195,8 @@ func displayMode(r *build.Request) (progressui.DisplayMode, error) {
 		return progressui.QuietMode, nil
 	case mode == "":
 		return progressui.AutoMode, nil
+	case !slices.Contains(displayModes, mode):
+		return "", &build.UsageError{Err: fmt.Errorf("unknown progress %q", r.Progress), Try: "--progress=auto, none, plain, quiet, rawjson or tty"}
 	}
 	return mode, nil
 }

@@ -23,6 +23,10 @@ const patience = 10 * time.Second
 // Serve is the engine: it runs until nobody holds it. It expects to be alone in new mount, PID and, unless root
 // started it, user namespaces.
 func Serve(ctx context.Context, o ServeOptions) error {
+	// By hand it would change the mounts of the whole machine.
+	if o.StateDir == "" || os.Getpid() != 1 && !o.NoPIDNamespace {
+		return errors.New("the engine is started by builds, and not by hand")
+	}
 	// Who it is cannot tell: the ids may or may not be there by now.
 	if o.UserNamespace && !o.Mapped {
 		return enterUserNamespace()
