@@ -1,0 +1,104 @@
+package enginetest
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// Registry is Debian's docker-registry on a loopback port, with a password.
+type Registry struct {
+	Host           string // host:port
+	Dir            string // where it stores what is pushed
+	user, password string
+}
+
+// StartRegistry starts a registry for one test.
+func StartRegistry(t testing.TB, user, password string) *Registry {
+	t.Helper()
+	bin := Tool(t, "docker-registry")
+	dir := t.TempDir()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "htpasswd"), fmt.Appendf(nil, "%s:%s\n", user, hash))
+	r := &Registry{Host: freeAddress(t), Dir: filepath.Join(dir, "data"), user: user, password: password}
+	config := filepath.Join(dir, "config.yml")
+	write(t, config, fmt.Appendf(nil, `version: 0.1
+storage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}
+http: {addr: %s}
+auth: {htpasswd: {realm: test, path: %s}}
+`, r.Dir, r.Host, filepath.Join(dir, "htpasswd")))
+	cmd := exec.Command(bin, "serve", config)
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(cmd, time.Second) })
+	Eventually(t, 10*time.Second, "the registry answers", func() bool { _, err := r.get("/v2/", ""); return err == nil })
+	return r
+}
+
+// Manifest returns the digest and media type of what a tag points at, and false if there is no such tag.
+func (r *Registry) Manifest(t testing.TB, repository, tag string) (digest, mediaType string, ok bool) {
+	t.Helper()
+	const accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, " +
+		"application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json"
+	resp, err := r.get("/v2/"+repository+"/manifests/"+tag, accept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.Header.Get("Docker-Content-Digest"), resp.Header.Get("Content-Type"), resp.StatusCode == http.StatusOK
+}
+
+// Repositories lists what the registry's storage knows of repositories, tagged or not.
+func (r *Registry) Repositories(t testing.TB) []string {
+	t.Helper()
+	dirs, err := filepath.Glob(filepath.Join(r.Dir, "docker/registry/v2/repositories/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dirs
+}
+
+func (r *Registry) get(path, accept string) (*http.Response, error) {
+	req, err := http.NewRequest(http.MethodGet, "http://"+r.Host+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.SetBasicAuth(r.user, r.password)
+	if accept != "" {
+		req.Header.Set("Accept", accept)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err == nil {
+		resp.Body.Close()
+	}
+	return resp, err
+}
+
+// freeAddress is a loopback address that nobody listens on.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
