@@ -66,8 +66,9 @@ type Named struct {
 
 // FailedError is a build that failed by itself: a step ended badly, or the Dockerfile is wrong.
 type FailedError struct {
-	Code int // what the engine exited with, 1 if it has no code of its own
-	Text string
+	Code   int // what the engine exited with, 1 if it has no code of its own
+	Text   string
+	Record Recorder // of the build; may be nil
 }
 
 // Error implements error.

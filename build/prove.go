@@ -16,6 +16,8 @@ type ProveRequest struct {
 	Image   string
 	Secrets []Secret
 	Skip    []string // path patterns that the proof may leave unread
+	Proof   string   // a file for the statement
+	Forget  bool     // what is remembered of earlier leaks
 }
 
 // Prove proves that the secrets are not in an image. The outcome comes also with ErrLeaked and ErrUnproven.
@@ -27,6 +29,9 @@ func Prove(ctx context.Context, r *ProveRequest, open func(context.Context, stri
 	defer func() { err = errors.Join(err, set.Close(ctx)) }()
 	needles, err := resolve(ctx, r.Secrets, ProveStrict, t.Resolver, set)
 	if err != nil {
+		return nil, err
+	}
+	if err := removeOutdated(r.Proof); err != nil {
 		return nil, err
 	}
 	if t.Redacting != nil {
@@ -44,7 +49,7 @@ func Prove(ctx context.Context, r *ProveRequest, open func(context.Context, stri
 	if t.Done != nil {
 		defer t.Done()
 	}
-	out.Proof, err = proof.Prove(ctx, []image.Image{img}, needles, proof.Options{Cache: t.Cache, Skip: r.Skip, Progress: t.Progress})
+	out.Proof, err = proof.Prove(ctx, []image.Image{img}, needles, proof.Options{Cache: t.Cache, Skip: r.Skip, Progress: t.Progress, Forget: r.Forget})
 	if err != nil {
 		return nil, fmt.Errorf("proving %s: %w", r.Image, err)
 	}

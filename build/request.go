@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/secret"
 )
 
@@ -63,8 +65,9 @@ type Request struct {
 	Secrets      []Secret  `json:"secrets,omitempty"`
 	Prove        ProveMode `json:"prove"`
 	ProveHistory bool      `json:"prove-history,omitempty"`
-	Skip         []string  `json:"prove-skip,omitempty"` // path patterns that the proof may leave unread
-	Proof        string    `json:"proof,omitempty"`      // a file for the statement
+	Skip         []string  `json:"prove-skip,omitempty"`   // path patterns that the proof may leave unread
+	Proof        string    `json:"proof,omitempty"`        // a file for the statement
+	Forget       bool      `json:"prove-forget,omitempty"` // what is remembered of earlier leaks
 }
 
 // Secret is one secret of a request.
@@ -125,8 +128,47 @@ func (r *Request) check() error {
 	return nil
 }
 
+// Printable is the request without what may hold a value after all: the values of build arguments, labels and annotations.
+func (r *Request) Printable() *Request {
+	c := *r
+	for _, list := range []*[]string{&c.BuildArg, &c.Label, &c.Annotation} {
+		*list = slices.Clone(*list)
+		for i, text := range *list {
+			if name, _, ok := strings.Cut(text, "="); ok {
+				(*list)[i] = name + "=…"
+			}
+		}
+	}
+	return &c
+}
+
+// calls tells whether the request asks for information about a Dockerfile and builds nothing.
+func (r *Request) calls() bool { return r.Call != "" && r.Call != "build" }
+
+// checkNames refuses a request in which a value is part of a name: it would be in what is printed, and in the index that the
+// name is written to.
+func (r *Request) checkNames(needles *proof.Needles) error {
+	for flag, texts := range map[string][]string{
+		"--tag": r.Tag, "--output": r.Output, "--cache-to": r.CacheTo, "--target": {r.Target}, "--platform": r.Platform,
+		"--iidfile, --metadata-file or --proof": {r.IIDFile, r.MetadataFile, r.Proof}, "--build-context": r.BuildContext,
+		"the path of the context or the Dockerfile": {r.Context, r.File},
+	} {
+		for _, text := range texts {
+			var id string
+			needles.Find([]byte(text), func(h proof.Hit) { id = h.Secret })
+			if id != "" {
+				return usage("", "the value of secret %s is in %s", id, flag)
+			}
+		}
+	}
+	return nil
+}
+
 // ErrLeaked says that a secret is in the image, which therefore has no name.
 var ErrLeaked = errors.New("a secret is in the image")
+
+// ErrRecorded says that a secret is in the engine's record of the build only: a step printed it.
+var ErrRecorded = errors.New("a secret was in the builder's record of the build, which is deleted now")
 
 // ErrUnproven says that not everything could be searched, so that the image has no name.
 var ErrUnproven = errors.New("the image could not be searched completely")

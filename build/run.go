@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/tightlip/tightlip/finding"
@@ -51,6 +52,8 @@ type Outcome struct {
 	Unknown  []string // ids that the build asked for and the request has not
 	// KeepsHistory says that the engine has a record of the build with its logs, as they were before redaction.
 	KeepsHistory bool
+	Built        bool // the engine got as far as building
+	Recorded     bool // a secret was found in the engine's record, which is deleted, and nowhere else
 	Printed      bool // a secret was in the output of the build, where it was redacted
 	CacheOnly    bool // the image is nowhere but in the engine's cache
 }
@@ -84,6 +87,12 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.checkNames(needles); err != nil {
+		return nil, err
+	}
+	if err := removeOutdated(r.IIDFile, r.MetadataFile, r.Proof); err != nil {
+		return nil, err
+	}
 	redactor := redact.New(needles)
 	if t.Redacting != nil {
 		t.Redacting(redactor)
@@ -115,6 +124,11 @@ func run(ctx context.Context, t Tools, job Job, engine Engine, needles *proof.Ne
 	result, err := engine.Build(ctx, job)
 	out.uses(job)
 	out.Printed = job.Redact.Masked()
+	failed := (*FailedError)(nil)
+	out.Built = err == nil || errors.As(err, &failed)
+	if failed != nil && failed.Record != nil && job.Request.ProveHistory {
+		return out, errors.Join(out.proveRecord(ctx, t, failed.Record, needles), err)
+	}
 	if err != nil {
 		return out, err
 	}
@@ -168,16 +182,40 @@ func (o *Outcome) prove(ctx context.Context, t Tools, job Job, result Result, ne
 		defer t.Done()
 	}
 	o.Proof, err = proof.Prove(ctx, images, needles, proof.Options{
-		Cache: t.Cache, Skip: job.Request.Skip, Progress: t.Progress, Origins: d.origins,
+		Cache: t.Cache, Skip: job.Request.Skip, Progress: t.Progress, Origins: d.origins, Forget: job.Request.Forget,
 	})
 	if err != nil {
 		return fmt.Errorf("proving: %w", err)
 	}
+	if len(images) == 0 && needles.Len() > 0 && !job.Request.calls() {
+		return fmt.Errorf("proving: %w: the engine shows nothing of what it built", ErrUnproven)
+	}
 	o.Findings = o.Proof.Findings
 	if o.Proof.Verdict == proof.Leaked && job.Request.ProveHistory && ok {
+		o.Recorded = !slices.ContainsFunc(o.Findings, func(f finding.Finding) bool { return f.Kind != finding.InRecord })
 		return recorder.Forget(ctx)
 	}
 	return nil
+}
+
+// proveRecord searches the engine's record of a build that failed, and has it deleted if a secret is in it.
+func (o *Outcome) proveRecord(ctx context.Context, t Tools, r Recorder, needles *proof.Needles) error {
+	record, err := r.Record(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the engine's record of the build: %w", err)
+	}
+	if record == nil {
+		return nil
+	}
+	defer record.Close()
+	if o.Proof, err = proof.Prove(ctx, []image.Image{record}, needles, proof.Options{Progress: t.Progress}); err != nil {
+		return fmt.Errorf("proving: %w", err)
+	}
+	o.Findings = o.Proof.Findings
+	if o.Proof.Verdict != proof.Leaked {
+		return nil
+	}
+	return errors.Join(ErrRecorded, r.Forget(ctx))
 }
 
 func closeAll(images []image.Image) {
@@ -191,6 +229,8 @@ func (o *Outcome) refusal(mode ProveMode) error {
 	switch {
 	case mode != ProveStrict || o.Proof == nil || o.Proof.Verdict == proof.Clean:
 		return nil
+	case o.Proof.Verdict == proof.Leaked && o.Recorded:
+		return ErrRecorded
 	case o.Proof.Verdict == proof.Leaked:
 		return ErrLeaked
 	}

@@ -16,7 +16,8 @@ const (
 	InManifest    Kind = "manifest"    // a manifest or index, annotations included
 	InAttestation Kind = "attestation" // provenance, SBOM or another document about the image
 	InFile        Kind = "file"        // a file of a plain directory or root file system
-	InMetadata    Kind = "metadata"    // a container format's own files, build records, caches
+	InMetadata    Kind = "metadata"    // a container format's own files
+	InRecord      Kind = "record"      // the builder's record of the build: not in the image
 )
 
 // Location is where in an image a leak sits. Its zero fields do not apply.

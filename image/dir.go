@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"path"
 	"path/filepath"
 
 	"github.com/tightlip/tightlip/finding"
@@ -67,7 +66,7 @@ func (f *folder) blob(p string, d fs.DirEntry) (Blob, error) {
 	if err != nil {
 		return Blob{}, err
 	}
-	text["name"] = path.Base(p)
+	text["name"] = p // the whole of it: a value may hold slashes
 	b := Blob{Kind: finding.InFile, Path: p, Text: text, Open: inMemory(nil)}
 	switch {
 	case d.Type()&fs.ModeSymlink != 0:

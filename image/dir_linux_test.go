@@ -41,7 +41,7 @@ func TestDir(t *testing.T) {
 	if len(got) != 5 {
 		t.Errorf("%d blobs, want 5", len(got))
 	}
-	if got["link"].Text["linkname"] != outside || got["etc/conf"].Text["xattr.user.note"] != attr || got["etc/conf"].Text["name"] != "conf" {
+	if got["link"].Text["linkname"] != outside || got["etc/conf"].Text["xattr.user.note"] != attr || got["etc/conf"].Text["name"] != "etc/conf" {
 		t.Errorf("texts %q and %q", got["link"].Text, got["etc/conf"].Text)
 	}
 }

@@ -42,6 +42,9 @@ type Blob struct {
 	// Sequential tells that the blob must be read before the next one is asked for. All others may be opened at
 	// any time before Close, any number of times and concurrently.
 	Sequential bool
+	// Stamp tells the state of the local file that holds the blob: it changes when the file does. It is "" where content
+	// cannot change under its digest, or was checked when it was written.
+	Stamp string
 	// MustUnpack tells that the bytes have to be a tar archive, possibly compressed: a layer, or a whole root
 	// file system. A reader that cannot unpack it has not looked at everything.
 	MustUnpack bool

@@ -64,6 +64,11 @@ func openLayout(ctx context.Context, dir, sel string, opts Options) (*static, er
 		containerFile(v1.ImageLayoutFile, marker), containerFile(v1.ImageIndexFile, raw),
 	}}
 	im.entries = append(im.entries, g.entries(src.open)...)
+	for i := range im.entries {
+		if b := &im.entries[i].Blob; b.Digest != "" && !opts.Trusted {
+			b.Stamp = stamp(src.path(digest.Digest(b.Digest)))
+		}
+	}
 	return im, nil
 }
 

@@ -19,7 +19,8 @@ type stream struct {
 	open  func(ctx context.Context) (io.ReadCloser, error)
 	known []role // of each member, nil if the documents are yet to come
 	close func() error
-	saved bool // by a daemon
+	saved bool   // by a daemon
+	stamp string // of the file it is in
 
 	mu     sync.Mutex
 	layout Layout
@@ -106,6 +107,7 @@ func (p *pass) member(m *member, head []byte) error {
 	}
 	p.yielded = append(p.yielded, r)
 	b := m.blob(r)
+	b.Stamp = p.stamp
 	if int64(len(head)) == m.size {
 		b.Open = func() (io.ReadCloser, error) { return check(bytes.NewReader(head), r.digest), nil }
 		if !p.yield(b, nil) {

@@ -84,7 +84,9 @@ func (t tarFile) plain(ctx context.Context) (Image, error) {
 			}
 			layout.setDigest(m.name, roles[i].digest)
 		}
-		im.entries = append(im.entries, entry{Blob: m.blob(roles[i]), open: t.open(m, roles[i])})
+		b := m.blob(roles[i])
+		b.Stamp = stamp(t.file.Name())
+		im.entries = append(im.entries, entry{Blob: b, open: t.open(m, roles[i])})
 	}
 	return im, nil
 }
@@ -135,7 +137,7 @@ func (t tarFile) compressed(ctx context.Context) (Image, error) {
 	if !ok {
 		return t.rootFS(a)
 	}
-	return &stream{ref: t.ref, open: t.unpack, known: roles, layout: layout, close: t.file.Close}, nil
+	return &stream{ref: t.ref, open: t.unpack, known: roles, layout: layout, close: t.file.Close, stamp: stamp(t.file.Name())}, nil
 }
 
 // unpack returns the unpacked archive from its start.

@@ -118,9 +118,12 @@ func (m *marks) get(what string) (entry, bool) {
 
 // put remembers something as proven. A cache that cannot be written is only slow.
 func (m *marks) put(what string, e entry) {
-	if m == nil || what == "" {
-		return
+	if m != nil && what != "" {
+		m.write(m.file(what), e)
 	}
+}
+
+func (m *marks) write(name string, e any) {
 	data, err := json.Marshal(e)
 	if err != nil {
 		return
@@ -130,7 +133,42 @@ func (m *marks) put(what string, e entry) {
 		return
 	}
 	_, err = f.Write(data)
-	if errors.Join(err, f.Close()) != nil || os.Rename(f.Name(), m.file(what)) != nil {
+	if errors.Join(err, f.Close()) != nil || os.Rename(f.Name(), name) != nil {
 		os.Remove(f.Name())
+	}
+}
+
+// earlier is where a value of a secret was in a layer, whatever the value is now.
+type earlier struct {
+	Path   string `json:"path"` // redacted
+	File   string `json:"file"` // redacted, as it is called in the layer
+	Offset int64  `json:"offset"`
+}
+
+// leakFile names the entry about a layer that leaked a value of a secret. It does not depend on the needles.
+func (m *marks) leakFile(digest, secret string) string {
+	mac := hmac.New(sha256.New, m.cache.key)
+	mac.Write([]byte("tightlip leak v1\x00" + digest + "\x00" + secret))
+	return filepath.Join(m.cache.dir, hex.EncodeToString(mac.Sum(nil)))
+}
+
+// leaked finds out whether a layer leaked a value of a secret before.
+func (m *marks) leaked(digest, secret string) (e earlier, ok bool) {
+	if m == nil || digest == "" {
+		return e, false
+	}
+	data, err := os.ReadFile(m.leakFile(digest, secret))
+	return e, err == nil && json.Unmarshal(data, &e) == nil
+}
+
+func (m *marks) putLeaked(digest, secret string, e earlier) {
+	if m != nil && digest != "" {
+		m.write(m.leakFile(digest, secret), e)
+	}
+}
+
+func (m *marks) forget(digest, secret string) {
+	if m != nil && digest != "" {
+		_ = os.Remove(m.leakFile(digest, secret))
 	}
 }

@@ -44,6 +44,9 @@ func (s *search) report(ctx context.Context, img image.Image, l image.Layout) er
 		return err
 	}
 	for i, f := range found {
+		if f.blob.MustUnpack && f.encoding != Earlier && !s.options.Forget {
+			s.mark.putLeaked(f.blob.Digest, f.secret, earlier{Path: f.path, File: s.needles.maskString(f.file), Offset: f.offset})
+		}
 		where := s.locate(l, f.blob)
 		where.Path, where.Field, where.Offset = f.path, f.field, f.offset
 		if doc, ok := s.documents[f.blob.Digest]; ok && f.field == "" {
@@ -63,7 +66,9 @@ func (s *search) dedupe() []leak {
 	seen := map[place]bool{}
 	inHeader := map[string]bool{} // blob and secret
 	inConfig := map[string]bool{} // secret
+	current := map[string]bool{}  // blob and secret
 	for _, l := range s.leaks {
+		current[l.blob.Digest+" "+l.secret] = current[l.blob.Digest+" "+l.secret] || l.encoding != Earlier
 		inConfig[l.secret] = inConfig[l.secret] || l.blob.Kind == finding.InConfig
 		if l.field != "" {
 			inHeader[l.blob.Digest+l.blob.Path+" "+l.secret] = true
@@ -74,7 +79,7 @@ func (s *search) dedupe() []leak {
 		if l.blob.MustUnpack && l.file == "" && l.field == "" && inHeader[l.blob.Digest+l.blob.Path+" "+l.secret] {
 			continue
 		}
-		if l.blob.Kind == finding.InMetadata && inConfig[l.secret] {
+		if l.blob.Kind == finding.InMetadata && inConfig[l.secret] || l.encoding == Earlier && current[l.blob.Digest+" "+l.secret] {
 			continue
 		}
 		field := l.field

@@ -48,11 +48,18 @@ type Unread struct {
 	Reason string `json:"reason"`
 }
 
+// Known tells whether one of the findings is about an earlier value.
+func (p *Proof) Known() bool {
+	return slices.ContainsFunc(p.Findings, func(f finding.Finding) bool { return f.Encoding == Earlier })
+}
+
 // Options are how to prove.
 type Options struct {
 	Cache    *Cache            // of what was proven before; may be nil
 	Skip     []string          // patterns of path.Match for files that may be left unread
 	Progress func(bytes int64) // called now and then with the bytes searched so far; may be nil
+	// Forget drops what is remembered of earlier leaks in the layers.
+	Forget bool
 	// Origins says which Dockerfile lines made the entries of an image's history, nil where it does not know;
 	// may be nil itself.
 	Origins func(history []string) []*finding.Source
@@ -162,7 +169,8 @@ func (s *search) blobs(ctx context.Context, img image.Image) error {
 			break
 		}
 		s.proof.Blobs++
-		if e, ok := s.mark.get(b.Digest); ok && b.Kind != finding.InConfig { // the history in it may be needed
+		s.earlier(b)
+		if e, ok := s.mark.get(identity(b)); ok && b.Kind != finding.InConfig { // the history in it may be needed
 			s.proof.Cached++
 			s.bytes.Add(e.Bytes)
 			continue
@@ -184,6 +192,29 @@ func (s *search) blobs(ctx context.Context, img image.Image) error {
 	}
 	s.proof.Bytes += s.bytes.Load()
 	return nil
+}
+
+// Earlier is the encoding of a finding about a value that a secret had once: the layer leaked it in an earlier build, and comes
+// from a cache now that the secret has another value.
+const Earlier = "earlier value"
+
+// earlier adds what a layer is known to have leaked.
+func (s *search) earlier(b image.Blob) {
+	if !b.MustUnpack {
+		return
+	}
+	for _, id := range s.needles.open().ids {
+		if s.options.Forget {
+			s.mark.forget(b.Digest, id)
+			continue
+		}
+		if e, ok := s.mark.leaked(b.Digest, id); ok {
+			l := leak{blob: b, secret: id, encoding: Earlier, path: e.Path, file: e.File, offset: e.Offset}
+			s.mu.Lock()
+			s.leaks = append(s.leaks, l)
+			s.mu.Unlock()
+		}
+	}
 }
 
 // blob searches one blob and remembers it if nothing was found and nothing left unread.
@@ -213,15 +244,23 @@ func (s *search) blob(ctx context.Context, b image.Blob) error {
 	}
 	s.mu.Unlock()
 	if len(v.leaks) == 0 && len(v.gaps) == 0 {
-		s.mark.put(b.Digest, entry{Blobs: 1, Bytes: v.bytes})
+		s.mark.put(identity(b), entry{Blobs: 1, Bytes: v.bytes})
 	}
 	return nil
+}
+
+// identity is what a blob is remembered by; empty if there is nothing to tell it from another.
+func identity(b image.Blob) string {
+	if b.Digest == "" || b.Stamp == "" {
+		return b.Digest
+	}
+	return b.Digest + " " + b.Stamp
 }
 
 // pathOf is the path that findings in a blob begin with. A blob that has a place in the image is known by that, and not
 // by what an archive happens to call it.
 func pathOf(b image.Blob) string {
-	if b.Kind == finding.InFile || b.Kind == finding.InMetadata {
+	if b.Kind == finding.InFile || b.Kind == finding.InMetadata || b.Kind == finding.InRecord {
 		return b.Path
 	}
 	return ""

@@ -304,3 +304,64 @@ func gzipBytes(t testing.TB, data []byte) []byte {
 	}
 	return out
 }
+
+// TestProveKnowsEarlierLeaks: a layer that leaked comes from the builder's cache after the secret has changed.
+func TestProveKnowsEarlierLeaks(t *testing.T) {
+	first, second := canary(t), canary(t)
+	dir := write(t, nil, nil, gzipped(t, tarOf(t, "etc/a", first)))
+	cache, err := proof.OpenCache(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := prove(t, dir, first, proof.Options{Cache: cache}); p.Verdict != proof.Leaked || p.Known() || len(p.Findings) != 1 {
+		t.Fatalf("first: %+v", p)
+	}
+	p := prove(t, dir, second, proof.Options{Cache: cache})
+	if p.Verdict != proof.Leaked || !p.Known() || len(p.Findings) != 1 || p.Findings[0].Path != "etc/a" || p.Findings[0].Layer != 1 {
+		t.Fatalf("after a rotation: %+v", p)
+	}
+	if p := prove(t, dir, second, proof.Options{Cache: cache, Forget: true}); p.Verdict != proof.Clean {
+		t.Errorf("forgetting: %+v", p)
+	}
+	if p := prove(t, dir, second, proof.Options{Cache: cache}); p.Verdict != proof.Clean {
+		t.Errorf("forgotten: %+v", p)
+	}
+}
+
+// TestProveReadsChangedFiles: what is remembered of a local file holds for as long as the file does not change.
+func TestProveReadsChangedFiles(t *testing.T) {
+	value := canary(t)
+	dir := write(t, nil, nil, gzipped(t, tarOf(t, "a", strings.Repeat("clean ", 1000))))
+	cache, err := proof.OpenCache(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := prove(t, dir, value, proof.Options{Cache: cache}); p.Verdict != proof.Clean {
+		t.Fatalf("got %+v", p)
+	}
+	blobs, err := filepath.Glob(filepath.Join(dir, "blobs/sha256/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range blobs {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !json.Valid(data) {
+			copy(data[len(data)-len(value):], value)
+			if err := os.WriteFile(name, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	img, err := image.OpenLayout(context.Background(), dir, "", image.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	p, err := proof.Prove(context.Background(), []image.Image{img}, needles(t, value), proof.Options{Cache: cache})
+	if err == nil && p.Verdict == proof.Clean {
+		t.Error("a changed file was not read again")
+	}
+}

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/tightlip/tightlip/finding"
 )
@@ -92,7 +94,7 @@ const maxShown = 20
 
 // Text writes the short form for a terminal, each line behind prefix.
 func (r *Report) Text(w io.Writer, prefix string) {
-	line := func(format string, args ...any) { fmt.Fprintf(w, prefix+format+"\n", args...) }
+	line := func(format string, args ...any) { fmt.Fprintln(w, prefix+printable(fmt.Sprintf(format, args...))) }
 	mistakes := group(r.Findings)
 	for i, m := range mistakes {
 		if i == maxShown {
@@ -123,6 +125,20 @@ func (r *Report) Text(w io.Writer, prefix string) {
 		line("  not searched: %s: %s", u.Location, u.Reason)
 	}
 	line("%s", r.Proof.summary(r.Secrets))
+}
+
+// printable keeps names in an image from talking to the terminal.
+func printable(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
 }
 
 // group puts together what one secret and one line of a Dockerfile did.

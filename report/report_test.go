@@ -40,6 +40,17 @@ func TestText(t *testing.T) {
 	}
 }
 
+// TestTextIsPrintable: a file may be called anything.
+func TestTextIsPrintable(t *testing.T) {
+	r := leaked()
+	r.Findings[0].Path = "a\x1b[2K\rproven: npm nowhere\n\x1b[8m"
+	var b strings.Builder
+	r.Text(&b, "")
+	if got := b.String(); strings.ContainsAny(got, "\x1b\r") || strings.Contains(got, "\nproven") {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestJSON holds the fields that others parse: see docs/proof.md.
 func TestJSON(t *testing.T) {
 	var b strings.Builder

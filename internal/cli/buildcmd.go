@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,6 +84,8 @@ func exactArgs(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+const forgetUsage = "forget which layers leaked an earlier value of a secret"
+
 // ownBuildFlags are those that docker build does not have.
 func ownBuildFlags(cmd *cobra.Command, o *buildOptions) {
 	flags, r := cmd.Flags(), &o.request
@@ -91,6 +94,7 @@ func ownBuildFlags(cmd *cobra.Command, o *buildOptions) {
 	flags.StringArrayVar(&o.waived, "prove-waive", nil, "`id` of a secret that may be too short to be proven")
 	flags.StringArrayVar(&r.Skip, "prove-skip", nil, "`pattern` of files in layers that may stay unread, such as usr/share/*/testdata/*")
 	flags.BoolVar(&r.ProveHistory, "prove-history", false, "search the builder's record of the build, too, and delete it if it holds a secret")
+	flags.BoolVar(&r.Forget, "prove-forget", false, forgetUsage)
 	flags.StringVar(&r.Proof, "proof", "", "write the proof as an in-toto statement to `file`")
 	flags.StringVar(&o.format, "format", "text", "text, or json for one object on standard output")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
@@ -114,6 +118,9 @@ func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOption
 		return err
 	}
 	r := &o.request
+	if o.format == "json" && slices.ContainsFunc(r.Output, toStdout) {
+		return &usageError{errors.New("--format json and an output to standard output would be mixed"), "dest=FILE"}
+	}
 	dockerEnvironment(r)
 	r.ShmSize, r.Prove = o.shmSize.Value(), build.ProveMode(cfg.Prove)
 	if r.Secrets, err = secrets(cfg, o.secrets, o.waived); err != nil {
@@ -127,31 +134,15 @@ func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOption
 		return a.printJSON(struct {
 			Engine string         `json:"engine"`
 			Build  *build.Request `json:"build"`
-		}{cfg.Engine, r})
+		}{cfg.Engine, r.Printable()})
 	}
 	tools, err := a.tools(cfg, r.Context != "-" && r.File != "-")
 	if err != nil {
 		return err
 	}
 	tools.Engine = a.engineFor(cfg)
-	if err := removeStale(r.IIDFile, r.Proof); err != nil {
-		return err
-	}
 	out, err := build.Run(ctx, r, tools)
 	return a.finishBuild(o, out, err)
-}
-
-// removeStale removes files of an earlier build, so that nobody takes them for this one's if it fails.
-func removeStale(names ...string) error {
-	for _, name := range names {
-		if name == "" {
-			continue
-		}
-		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("removing the file of an earlier build: %w", err)
-		}
-	}
-	return nil
 }
 
 // finishBuild reports what came of a build, whether it failed or not.
@@ -159,6 +150,7 @@ func (a *app) finishBuild(o *buildOptions, out *build.Outcome, err error) error 
 	if out == nil {
 		return err
 	}
+	a.named = out.Image.Names
 	if out.Proof != nil && o.request.Proof != "" {
 		if werr := a.writeStatement(o.request.Proof, out); werr != nil {
 			return errors.Join(err, werr)
@@ -198,12 +190,18 @@ func (a *app) notes(o *buildOptions, out *build.Outcome) {
 	if out.Proof != nil && out.Proof.Verdict == proof.Leaked {
 		note("the builder's cache still holds what leaked: %s removes it", pruneCommand(out.Engine))
 	}
+	if out.Proof != nil && out.Proof.Known() {
+		note("a layer from the cache holds a value that the secret had in an earlier build: --no-cache builds it anew; if the earlier leak was none: --prove-forget")
+	}
 	switch {
-	case !out.KeepsHistory || o.request.ProveHistory || len(out.Secrets) == 0:
+	case !out.KeepsHistory || !out.Built || o.request.ProveHistory || len(out.Secrets) == 0:
 	case out.Printed:
 		note("a step printed a secret, and the builder's history keeps the log as it was: --prove-history finds and deletes it")
 	default:
 		note("the builder's history keeps the log of this build, in which no secret was seen")
+	}
+	if !out.Named && len(out.Image.Names) > 0 {
+		note("named before the error: %s", strings.Join(out.Image.Names, ", "))
 	}
 	if !out.Named {
 		return
@@ -229,7 +227,12 @@ func (a *app) writeStatement(name string, out *build.Outcome) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(name, append(text, '\n'), 0o644); err != nil {
+	text = []byte(a.redact(string(append(text, '\n'))))
+	err = build.WriteFile(name, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("writing the proof: %w", err)
 	}
 	return nil
@@ -242,9 +245,12 @@ func (a *app) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
+// toStdout tells whether an --output goes to standard output by its own words.
+func toStdout(output string) bool { return output == "-" || strings.Contains(output, "dest=-") }
+
 func checkFormat(format string) error {
 	if format != "text" && format != "json" {
-		return &usageError{fmt.Errorf("unknown format %q", format), "--format text or --format json"}
+		return &usageError{errors.New("the format is neither text nor json"), "--format text or --format json"}
 	}
 	return nil
 }

@@ -29,7 +29,8 @@ type app struct {
 
 	mu       sync.Mutex
 	redactor *redact.Redactor
-	command  string // the one that ran, for the exit code
+	command  string   // the one that ran, for the exit code
+	named    []string // what a build has named
 }
 
 // globalFlags are those of every command.

@@ -27,7 +27,11 @@ func (a *app) exit(ctx context.Context, err error) int {
 		return exitDone
 	}
 	if errors.Is(context.Cause(ctx), errInterrupted) {
-		fmt.Fprintln(a.streams.Err, "tightlip: interrupted: nothing was named")
+		what := "nothing was named"
+		if len(a.named) > 0 {
+			what = "already named: " + a.redact(strings.Join(a.named, ", "))
+		}
+		fmt.Fprintln(a.streams.Err, "tightlip: interrupted: "+what)
 		return exitInterrupted
 	}
 	a.printError(err)
@@ -44,7 +48,7 @@ func (a *app) code(err error) int {
 		conf    *config.Error
 	)
 	switch {
-	case errors.Is(err, build.ErrLeaked):
+	case errors.Is(err, build.ErrLeaked), errors.Is(err, build.ErrRecorded):
 		return exitLeaked
 	case errors.As(err, &failed):
 		return failed.Code
@@ -89,6 +93,8 @@ func hints(err error) []string {
 		add("apt-get install uidmap; usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER")
 	case errors.Is(err, build.ErrLeaked):
 		add("mount the secret in the step that needs it: RUN --mount=type=secret,id=NAME … and copy it nowhere")
+	case errors.Is(err, build.ErrRecorded):
+		add("a step prints the secret: leave out what does (cat, set -x, echo), then build again")
 	case errors.Is(err, build.ErrUnproven):
 		add("--prove-skip PATTERN lets a file be unread, --prove=warn names the image all the same")
 	}

@@ -19,7 +19,6 @@ type proveOptions struct {
 	secrets []string
 	waived  []string
 	format  string
-	proof   string
 }
 
 func (a *app) proveCommand() *cobra.Command {
@@ -48,7 +47,8 @@ Exit codes: 0 proven; 3 a secret is in the image; 2 not everything could be sear
 	flags.StringArrayVar(&o.secrets, "secret", nil, `secret to look for ("id=npm,src=FILE", "id=npm,env=NAME", "id=npm,from=REFERENCE")`)
 	flags.StringArrayVar(&o.waived, "prove-waive", nil, "`id` of a secret that may be too short to be proven")
 	flags.StringArrayVar(&o.request.Skip, "prove-skip", nil, "`pattern` of files in layers that may stay unread, such as usr/share/*/testdata/*")
-	flags.StringVar(&o.proof, "proof", "", "write the proof as an in-toto statement to `file`")
+	flags.BoolVar(&o.request.Forget, "prove-forget", false, forgetUsage)
+	flags.StringVar(&o.request.Proof, "proof", "", "write the proof as an in-toto statement to `file`")
 	flags.StringVar(&o.format, "format", "text", "text, or json for one object on standard output")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -59,7 +59,7 @@ func (a *app) runProve(ctx context.Context, o *proveOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(checkFormat(o.format), removeStale(o.proof)); err != nil {
+	if err := checkFormat(o.format); err != nil {
 		return err
 	}
 	if err := proof.CheckSkip(o.request.Skip); err != nil {
@@ -76,8 +76,8 @@ func (a *app) runProve(ctx context.Context, o *proveOptions) error {
 	if out == nil {
 		return err
 	}
-	if o.proof != "" {
-		if werr := a.writeStatement(o.proof, out); werr != nil {
+	if o.request.Proof != "" {
+		if werr := a.writeStatement(o.request.Proof, out); werr != nil {
 			return errors.Join(err, werr)
 		}
 	}

@@ -2,6 +2,7 @@ package buildkit
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -14,14 +15,15 @@ import (
 )
 
 // printCall prints the answer to --call, as docker build does. Nothing was built, so that nothing is to be named.
-func (r *result) printCall() error {
-	call, res, w := r.options.CallFunc, r.response.ExporterResponse, r.engine.streams.Out
+func (r *result) printCall() (err error) {
+	call, res := r.options.CallFunc, r.response.ExporterResponse
+	w := r.job.Redact.Writer(r.engine.streams.Out)
+	defer func() { err = errors.Join(err, w.Close()) }()
 	text := res["result.json"]
 	if call.Format == "json" {
 		fmt.Fprintln(w, text)
 		return callStatus(res, call.IgnoreStatus)
 	}
-	var err error
 	switch call.Name {
 	case "outline":
 		err = outline.PrintOutline([]byte(text), w)

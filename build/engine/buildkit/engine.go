@@ -47,6 +47,7 @@ type Engine struct {
 	driverName  string // buildx's name of what connects to BuildKit
 	displayName string
 	close       func() error
+	ended       func() bool // the engine's process has; may be nil
 }
 
 // Name implements build.Engine.
@@ -96,6 +97,11 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error)
 	if err != nil {
 		return nil, err
 	}
+	for _, o := range outputs {
+		if err := o.checkDest(e.streams.Out); err != nil {
+			return nil, err
+		}
+	}
 	o, err := options(e.cli, job, e.streams.In)
 	if err != nil {
 		return nil, err
@@ -114,7 +120,14 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error)
 		}
 		o.Exports = exports(outputs, job.Stage, annotations)
 	}
-	if err := e.solve(ctx, &o, job, res); err != nil {
+	err = e.solve(ctx, &o, job, res)
+	if err == nil {
+		err = res.stageCache(ctx)
+	}
+	if err != nil {
+		if failed := (*build.FailedError)(nil); errors.As(err, &failed) {
+			failed.Record = res
+		}
 		return nil, errors.Join(err, res.Discard(ctx))
 	}
 	return res, nil
@@ -179,6 +192,9 @@ func (e *Engine) failure(ctx context.Context, err error, job build.Job) error {
 		_ = s.Print(&text)
 	}
 	_, _ = io.WriteString(e.streams.Err, job.Redact.String(text.String()))
+	if e.ended != nil && e.ended() {
+		return &build.FailedError{Code: 1, Text: "the embedded engine ended during the build"}
+	}
 	return &build.FailedError{Code: 1, Text: "building: " + job.Redact.String(err.Error())}
 }
 

@@ -140,7 +140,7 @@ func (r *record) Blobs(ctx context.Context) iter.Seq2[image.Blob, error] {
 		}
 		store := proxy.NewContentStore(r.client.ContentClient())
 		for _, d := range r.blobs {
-			b := image.Blob{Kind: finding.InMetadata, Path: "record " + d.MediaType, Digest: d.Digest.String(), MediaType: d.MediaType, Size: d.Size}
+			b := image.Blob{Kind: finding.InRecord, Path: "record " + d.MediaType, Digest: d.Digest.String(), MediaType: d.MediaType, Size: d.Size}
 			b.Open = func() (io.ReadCloser, error) {
 				at, err := store.ReaderAt(ctx, d)
 				if err != nil {
@@ -171,7 +171,7 @@ type readCloser struct {
 }
 
 func inMemory(name string, data []byte) image.Blob {
-	return image.Blob{Kind: finding.InMetadata, Path: name, Size: int64(len(data)), Open: func() (io.ReadCloser, error) {
+	return image.Blob{Kind: finding.InRecord, Path: name, Size: int64(len(data)), Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(data)), nil
 	}}
 }

@@ -96,5 +96,6 @@ func embeddedEngine(ctx context.Context, cli command.Cli, child *embedded.Engine
 		driverName:  "remote",
 		displayName: "tightlip",
 		close:       child.Close,
+		ended:       child.Ended,
 	}, nil
 }

@@ -200,14 +200,12 @@ func exports(outputs []output, stage string, annotations map[string]string) []cl
 		maps.Copy(attrs, annotations)
 		at := stagedAt(outputs, i, stage)
 		switch {
-		case o.place == inStore:
+		case o.stored():
 			list = append(list, client.ExportEntry{Type: client.ExporterImage, Attrs: attrs})
 		case o.place == folder:
 			list = append(list, client.ExportEntry{Type: client.ExporterLocal, Attrs: attrs, OutputDir: at})
 		case o.place == tarball:
 			list = append(list, client.ExportEntry{Type: client.ExporterTar, Attrs: attrs, Output: lazyFile(at)})
-		case o.place == unread:
-			list = append(list, client.ExportEntry{Type: "cacheonly", Attrs: attrs})
 		case layoutOf(outputs, i) == i:
 			attrs["tar"] = "false"
 			list = append(list, client.ExportEntry{Type: client.ExporterOCI, Attrs: attrs, OutputDir: at})
@@ -219,6 +217,6 @@ func exports(outputs []output, stage string, annotations map[string]string) []cl
 // lazyFile makes a file when the exporter begins to write.
 func lazyFile(name string) func(map[string]string) (io.WriteCloser, error) {
 	return func(map[string]string) (io.WriteCloser, error) {
-		return os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		return os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	}
 }

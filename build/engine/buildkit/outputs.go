@@ -25,7 +25,7 @@ const (
 	folder    place = "folder"  // a folder: the root file system
 	tarball   place = "tarball" // a file: the root file system
 	cacheOnly place = "cache"   // nowhere: it stays in the build cache
-	unread    place = "unread"  // nowhere, in a Docker daemon that would not even let us read it
+	unnamed   place = "unnamed" // nowhere: Docker's store holds it until it is proven, without a name
 )
 
 // output is one thing that the user wants of a build.
@@ -159,7 +159,7 @@ func (o output) decide(e *buildflags.ExportEntry, push, tar, dockerStore bool) (
 		return tarball, nil
 	case "cacheonly":
 		if dockerStore {
-			return unread, nil
+			return unnamed, nil
 		}
 		return cacheOnly, nil
 	}
@@ -198,16 +198,14 @@ func layoutOf(outputs []output, n int) int {
 	})
 }
 
-// stagedAt is where the engine puts output n until it is proven: beside its destination if it has one, so that
-// a rename is enough.
+// stagedAt is where the engine puts output n until it is proven. It is never beside the destination, which may be in the
+// build context: what a killed build leaves there would be in the next image.
 func stagedAt(outputs []output, n int, stage string) string {
-	o := outputs[n]
-	if o.holdsImage() {
-		return filepath.Join(stage, fmt.Sprintf("layout-%d", layoutOf(outputs, n)))
+	if outputs[n].holdsImage() {
+		n = layoutOf(outputs, n)
 	}
-	name := fmt.Sprintf(".tightlip-%s-%d", filepath.Base(stage), n)
-	if o.dest != "" && o.dest != "-" {
-		return filepath.Join(filepath.Dir(filepath.Clean(o.dest)), name)
-	}
-	return filepath.Join(stage, name)
+	return filepath.Join(stage, fmt.Sprintf("output-%d", n))
 }
+
+// stored tells whether an output is in Docker's own store before it is proven.
+func (o output) stored() bool { return o.place == inStore || o.place == unnamed }

@@ -29,7 +29,7 @@ func TestPlanOutputs(t *testing.T) {
 		{docker, build.Request{Tag: []string{"a", "b"}, Push: true}, "store[a b] push"},
 		{docker, build.Request{Output: []string{"type=image,name=n,push=true"}}, "store[n] push"},
 		{docker, build.Request{Output: []string{"out"}}, "folder out"},
-		{docker, build.Request{Output: []string{"type=cacheonly"}}, "unread"},
+		{docker, build.Request{Output: []string{"type=cacheonly"}}, "unnamed"},
 		{container, build.Request{Tag: []string{"a"}}, "cache"},
 		{loading, build.Request{Tag: []string{"a"}}, "daemon[a]"},
 		{container, build.Request{Tag: []string{"a"}, Load: true, Push: true}, "push[a], daemon[a]"},

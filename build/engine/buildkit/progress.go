@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/docker/buildx/util/progress"
@@ -76,8 +77,16 @@ func (w *redacting) log(l *client.VertexLog) []*client.VertexLog {
 		w.logs[key] = open
 	}
 	open.last = *l
+	if i := bytes.Index(l.Data, clipped); i >= 0 {
+		// What BuildKit leaves out may be the rest of a value: its first bytes must not follow.
+		before := append(open.stream.Push(l.Data[:i]), open.stream.Flush()...)
+		return open.piece(append(before, open.stream.Push(l.Data[i:])...))
+	}
 	return open.piece(open.stream.Push(l.Data))
 }
+
+// clipped begins what BuildKit writes where it cuts a log.
+var clipped = []byte("\n[output clipped, log limit ")
 
 // flush shows what is held back of a step that has ended.
 func (w *redacting) flush(vertex digest.Digest) []*client.VertexLog {

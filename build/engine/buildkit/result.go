@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	bx "github.com/docker/buildx/build"
 	"github.com/docker/buildx/util/dockerutil"
@@ -26,14 +25,7 @@ type result struct {
 	warnings []client.VertexWarning
 	cacheTo  []client.CacheOptionsEntry
 	options  bx.Options // to export the cache with
-}
-
-// exportCache takes the cache exports out of o for later. The inline cache is a part of the image and stays.
-func (r *result) exportCache(o *bx.Options) {
-	inline := func(e client.CacheOptionsEntry) bool { return e.Type == "inline" }
-	r.cacheTo = slices.DeleteFunc(slices.Clone(o.CacheTo), inline)
-	o.CacheTo = slices.DeleteFunc(slices.Clone(o.CacheTo), func(e client.CacheOptionsEntry) bool { return !inline(e) })
-	r.options = *o
+	named    bool       // what is in Docker's store has its names, or was wanted without any
 }
 
 func (r *result) exporter(key string) string {
@@ -72,15 +64,14 @@ func (r *result) Images(ctx context.Context) (images []image.Image, err error) {
 			images = append(images, img)
 		}
 	}
-	return images, nil
+	caches, err := r.cacheImages()
+	return append(images, caches...), err
 }
 
 func (r *result) open(ctx context.Context, o output, n int) (image.Image, error) {
 	at := stagedAt(r.outputs, n, r.job.Stage)
 	switch {
-	case o.place == unread:
-		return nil, nil
-	case o.place == inStore:
+	case o.stored():
 		api, err := r.dockerAPI()
 		if err != nil {
 			return nil, err
@@ -124,11 +115,12 @@ func (r *result) Discard(ctx context.Context) error {
 	defer cancel()
 	var errs []error
 	for n, o := range r.outputs {
-		if o.place != inStore {
+		if !o.stored() {
 			errs = append(errs, os.RemoveAll(stagedAt(r.outputs, n, r.job.Stage)))
-		} else if id := r.imageID(); id != "" {
+		} else if id := r.imageID(); id != "" && (o.place == unnamed || !r.named) {
 			errs = append(errs, r.removeUnnamed(ctx, id))
 		}
 	}
+	errs = append(errs, os.RemoveAll(r.stagedCache()))
 	return errors.Join(errs...)
 }

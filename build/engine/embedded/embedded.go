@@ -42,6 +42,10 @@ func (o Options) fill() (Options, error) {
 	if o.StateDir == "" {
 		return o, errors.New("the embedded engine has no folder for its state: neither XDG_STATE_HOME nor HOME is set")
 	}
+	// A link of the user's own, to a larger disk perhaps, is fine; a run folder that is one is not.
+	if real, err := filepath.EvalSymlinks(o.StateDir); err == nil {
+		o.StateDir = real
+	}
 	if o.RunDir == "" {
 		o.RunDir = defaultRunDir(o.StateDir)
 	}

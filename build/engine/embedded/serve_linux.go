@@ -99,7 +99,27 @@ func isolate(o ServeOptions) error {
 		}
 	}
 	tmp := filepath.Join(o.StateDir, "tmp")
-	return errors.Join(os.RemoveAll(tmp), os.MkdirAll(tmp, 0o700))
+	if err := errors.Join(os.RemoveAll(tmp), os.MkdirAll(tmp, 0o700)); err != nil {
+		return err
+	}
+	for _, name := range []string{"overlayfs", "native"} {
+		if err := inMemory(filepath.Join(o.StateDir, "runc-"+name, "executor")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inMemory empties a folder and keeps what is put there off the disk. BuildKit writes each step's runtime configuration into its
+// executor's folder, with the secrets that a step mounts as variables; a killed engine would leave it there.
+func inMemory(dir string) error {
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o711)); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0711"); err != nil {
+		return fmt.Errorf("keeping the steps' configuration in memory: %w", err)
+	}
+	return nil
 }
 
 // listen makes a socket that only this user can reach.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -134,6 +135,13 @@ func (e *Engine) Log() string {
 		return ""
 	}
 	return e.child.log.String()
+}
+
+// Ended tells whether the engine's process has ended. It can take a moment to be noticed.
+func (e *Engine) Ended() bool {
+	_ = e.conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	_, err := e.conn.Read(make([]byte, 1))
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // Close lets go of the engine and, if it stops for that, waits until it has.

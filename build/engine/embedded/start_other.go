@@ -25,5 +25,8 @@ func (*Engine) StateDir() string { return "" }
 // Log is empty.
 func (*Engine) Log() string { return "" }
 
+// Ended is true.
+func (*Engine) Ended() bool { return true }
+
 // Close does nothing.
 func (*Engine) Close() error { return nil }
