@@ -80,7 +80,7 @@ func TestProveHistory(t *testing.T) {
 	r := buildWith(b, "docker", "-t", "talkative", "--prove-history", "--format", "json")
 	wantCode(t, r, 3)
 	o := parse(t, r)
-	if len(o.Findings) == 0 || o.Findings[0].Where != "metadata" || o.Findings[0].Secret != "npm" {
+	if len(o.Findings) == 0 || o.Findings[0].Where != "record" || o.Findings[0].Secret != "npm" {
 		t.Errorf("found %+v", o.Findings)
 	}
 	enginetest.NoTraces(t, "the output", r.All(), value)

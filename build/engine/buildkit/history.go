@@ -19,7 +19,6 @@ import (
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/tightlip/tightlip/finding"
 	"github.com/tightlip/tightlip/image"
-	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // KeepsHistory tells whether the builder records its builds with their logs.
@@ -73,10 +72,10 @@ func (r *result) Forget(ctx context.Context) error {
 
 // record is a build's record in the history of a BuildKit, to be read like an image.
 type record struct {
-	client *client.Client
-	ref    string
-	json   []byte
-	blobs  []ocispecs.Descriptor
+	client  *client.Client
+	ref     string
+	message []byte // as BuildKit's API sends it: texts stand in it as they are
+	blobs   []ocispecs.Descriptor
 }
 
 func (r *record) load(ctx context.Context) error {
@@ -87,7 +86,7 @@ func (r *record) load(ctx context.Context) error {
 	for {
 		event, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			if r.json == nil {
+			if r.message == nil {
 				return fmt.Errorf("the builder has no record of build %s", r.ref)
 			}
 			return nil
@@ -96,7 +95,7 @@ func (r *record) load(ctx context.Context) error {
 			return err
 		}
 		if rec := event.Record; rec != nil && rec.Ref == r.ref {
-			if r.json, err = protojson.Marshal(rec); err != nil {
+			if r.message, err = rec.MarshalVT(); err != nil {
 				return err
 			}
 			r.blobs = descriptors(rec)
@@ -135,7 +134,7 @@ func (r *record) Close() error { return r.client.Close() }
 // storage cuts them into pieces.
 func (r *record) Blobs(ctx context.Context) iter.Seq2[image.Blob, error] {
 	return func(yield func(image.Blob, error) bool) {
-		if !yield(inMemory("record.json", r.json), nil) {
+		if !yield(inMemory("the record itself", r.message), nil) {
 			return
 		}
 		store := proxy.NewContentStore(r.client.ContentClient())
