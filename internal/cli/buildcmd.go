@@ -54,7 +54,8 @@ A secret is docker's --secret, or comes from a reference:
   --secret …,rebuild=on-change         a changed value runs the steps that mount it again
 
 Exit codes: 0 built, proven and named; 3 a secret is in the image; 2 not everything could be searched, or the command
-line is wrong; 1 the build failed; 130 interrupted. Except with 0, nothing has a name.`,
+line is wrong; 1 the build failed; 130 interrupted. Except with 0, nothing has a name, or the last lines say what has one: a second
+push can fail after the first. With --prove=warn a leak is told and the exit code is 0.`,
 		Example: `  tightlip build -t app .
   tightlip build --secret id=npm,env=NPM_TOKEN -t app .
   tightlip build --secret id=npm,from=file:.env#NPM_TOKEN --push -t registry.corp.example/app .

@@ -74,9 +74,12 @@ func legacyFlags(flags *pflag.FlagSet, o *buildOptions) {
 		hide(flags, name)
 	}
 	for name := range ignored {
-		if ignored[name].isBool {
+		switch ignored[name].kind {
+		case "bool":
 			flags.Bool(name, name == "rm", "")
-		} else {
+		case "string":
+			flags.String(name, "", "")
+		default:
 			flags.StringSlice(name, nil, "")
 		}
 		hide(flags, name)
@@ -87,15 +90,15 @@ func hide(flags *pflag.FlagSet, name string) { flags.Lookup(name).Hidden = true 
 
 // ignored are flags that mean nothing to BuildKit, with what to tell who gives them.
 var ignored = map[string]struct {
-	isBool  bool
+	kind    string
 	warning string
 }{
-	"compress":     {true, ""},
-	"isolation":    {false, "isolation flag is deprecated with BuildKit."},
-	"security-opt": {false, `security-opt flag is deprecated. "RUN --security=insecure" should be used with BuildKit.`},
-	"squash":       {true, "experimental flag squash is removed with BuildKit. You should squash inside build using a multi-stage Dockerfile for efficiency."},
-	"rm":           {true, ""},
-	"force-rm":     {true, ""},
+	"compress":     {"bool", ""},
+	"isolation":    {"string", "isolation flag is deprecated with BuildKit."},
+	"security-opt": {"list", `security-opt flag is deprecated. "RUN --security=insecure" should be used with BuildKit.`},
+	"squash":       {"bool", "experimental flag squash is removed with BuildKit. You should squash inside build using a multi-stage Dockerfile for efficiency."},
+	"rm":           {"bool", ""},
+	"force-rm":     {"bool", ""},
 }
 
 func warnIgnored(flags *pflag.FlagSet, w io.Writer) {
