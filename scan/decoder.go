@@ -65,6 +65,11 @@ func (w *walker) decoder(in *input, f Format) (d *decoder, err error) {
 	case Bzip2:
 		d.r = newBzip2Reader(in.Reader)
 		return d, nil
+	case Zlib:
+		if _, err := in.Discard(2); err != nil {
+			return d, err
+		}
+		fallthrough
 	default:
 		fr := d.take(&flatePool)
 		d.r = fr.(io.Reader)

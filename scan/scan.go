@@ -1,7 +1,7 @@
 // Package scan shows every byte of a stream, and of everything packed in it, to a visitor.
 //
 // Walk reads a stream once, from its start to its end, in constant memory. What is compressed or archived in it is
-// found by its magic number, never by its name, and unpacked while it passes: gzip, zstd, xz, bzip2, tar, zip (and so
+// found by its magic number, never by its name, and unpacked while it passes: gzip, zstd, xz, bzip2, zlib, tar, zip (and so
 // jar, whl and apk), ar (and so deb) and cpio, one inside the other. What cannot be unpacked is told, never skipped in
 // silence. The package does not know what the visitor looks for.
 package scan

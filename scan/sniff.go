@@ -19,16 +19,19 @@ const (
 	Zip
 	Ar
 	CPIO
+	Zlib
 
 	deflate // has no magic: only a method of zip
 )
 
-var formatNames = [...]string{"plain", "tar", "gzip", "zstd", "xz", "bzip2", "zip", "ar", "cpio", "deflate"}
+var formatNames = [...]string{"plain", "tar", "gzip", "zstd", "xz", "bzip2", "zip", "ar", "cpio", "zlib", "deflate"}
 
 // String returns the format's name in lower case.
 func (f Format) String() string { return formatNames[f] }
 
-func (f Format) compressed() bool { return f == Gzip || f == Zstd || f == XZ || f == Bzip2 }
+func (f Format) compressed() bool {
+	return f == Gzip || f == Zstd || f == XZ || f == Bzip2 || f == Zlib
+}
 
 // SniffLen is how many bytes Sniff needs to know every format. With fewer, it does not know tar.
 const SniffLen = 512
@@ -69,6 +72,10 @@ func sniffMagic(b []byte) Format {
 		if isCPIO(b) {
 			return CPIO
 		}
+	case 'x':
+		if isZlib(b) {
+			return Zlib
+		}
 	case 0xfd:
 		if bytes.HasPrefix(b, []byte(xzMagic)) {
 			return XZ
@@ -85,6 +92,12 @@ func sniffMagic(b []byte) Format {
 func isBzip2(b []byte) bool {
 	return len(b) >= 10 && b[1] == 'Z' && b[2] == 'h' && '1' <= b[3] && b[3] <= '9' &&
 		(string(b[4:10]) == "\x31\x41\x59\x26\x53\x59" || string(b[4:10]) == "\x17\x72\x45\x38\x50\x90")
+}
+
+// isZlib knows the headers that zlib itself writes with its usual window, as git does for its objects. Two bytes are no magic to
+// rely on: what then does not decompress is plain data.
+func isZlib(b []byte) bool {
+	return b[1] == 0x01 || b[1] == 0x5e || b[1] == 0x9c || b[1] == 0xda
 }
 
 // isZstd knows frames and skippable frames, which may come first.

@@ -53,7 +53,7 @@ func (w *walker) unpack(in *input, layer bool) {
 		}
 		start := in.offset()
 		if read, err := w.open(in, f, layer); err != nil {
-			w.explain(in, err, read || layer)
+			w.explain(in, err, read && f != Zlib || layer)
 			return
 		}
 		if in.offset() == start {
