@@ -61,3 +61,18 @@ func removeOutdated(names ...string) error {
 	}
 	return nil
 }
+
+// RemoveAll is os.RemoveAll for what an image may hold: folders that their owner may not write to.
+func RemoveAll(dir string) error {
+	err := os.RemoveAll(dir)
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if d != nil && d.IsDir() {
+			_ = os.Chmod(path, 0o700)
+		}
+		return nil
+	})
+	return os.RemoveAll(dir)
+}

@@ -26,9 +26,9 @@ type source struct {
 const maxDockerfile = 16 << 20
 
 // prepare reads the Dockerfile, if it is at hand, and rewrites it for the secrets whose change has to run steps again.
-func prepare(job *Job, set *secret.Set, cache *proof.Cache) (*source, error) {
+func prepare(job *Job, set *secret.Set, t Tools) (*source, error) {
 	r := job.Request
-	path, text, err := readDockerfile(r)
+	path, text, err := readDockerfile(r, t.In)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func prepare(job *Job, set *secret.Set, cache *proof.Cache) (*source, error) {
 			src = &source{f, path, r.Target}
 		}
 	}
-	contexts, err := fingerprints(job, set, cache)
+	contexts, err := fingerprints(job, set, t.Cache)
 	if err != nil || len(contexts) == 0 {
 		return src, err
 	}
@@ -57,26 +57,31 @@ func prepare(job *Job, set *secret.Set, cache *proof.Cache) (*source, error) {
 
 // readDockerfile returns nothing, and no error, for a Dockerfile that only the engine can read: in a remote context,
 // or in an archive on standard input.
-func readDockerfile(r *Request) (path string, text []byte, err error) {
+func readDockerfile(r *Request, stdin io.Reader) (path string, text []byte, err error) {
 	switch {
 	case r.File == "-":
-		text, err = io.ReadAll(io.LimitReader(os.Stdin, maxDockerfile))
+		text, err = io.ReadAll(io.LimitReader(stdin, maxDockerfile))
 		if err != nil {
 			return "", nil, fmt.Errorf("reading the Dockerfile from standard input: %w", err)
 		}
 		return "-", text, nil
-	case strings.Contains(r.File, "://"):
-		return "", nil, nil
+	case strings.Contains(r.File, "://") || !isFolder(r.Context):
+		return "", nil, nil // the file is in the context
 	case r.File != "":
 		path = r.File
 	default:
 		path = filepath.Join(r.Context, "Dockerfile")
 	}
 	text, err = os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) || r.Context == "-" && r.File == "" {
+	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil, nil // the engine says it better
 	}
 	return path, text, err
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // fingerprintFile is what a fingerprint's folder holds. The mount's target is below /dev, which a runtime fills anew

@@ -42,6 +42,9 @@ func Prove(ctx context.Context, r *ProveRequest, open func(context.Context, stri
 		return nil, err
 	}
 	defer img.Close()
+	if l, err := img.Layout(ctx); r.Proof != "" && err == nil && l.Digest == "" {
+		return nil, usage("--format json", "the proof is a statement about a digest, and %s has none", r.Image)
+	}
 	out = &Outcome{}
 	for _, s := range r.Secrets {
 		out.Secrets = append(out.Secrets, SecretUse{ID: s.ID, Ref: s.Ref})

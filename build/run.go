@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,8 @@ func CleanupContext(ctx context.Context) (context.Context, context.CancelFunc) {
 // Tools are what a build needs besides its request.
 type Tools struct {
 	Resolver *secret.Resolver
+	// In is standard input.
+	In io.Reader
 	// Engine starts or finds the engine. It is called once the secrets are there.
 	Engine func(ctx context.Context, r *Request) (Engine, error)
 	// Cache remembers proofs and keys fingerprints.
@@ -101,9 +104,9 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer clean()
+	defer func() { err = errors.Join(err, clean()) }()
 	job := Job{Request: r, Handoff: NewHandoff(set), Redact: redactor, Stage: stage}
-	dockerfile, err := prepare(&job, set, t.Cache)
+	dockerfile, err := prepare(&job, set, t)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +114,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer engine.Close()
+	defer func() { err = errors.Join(err, engine.Close()) }()
 	return run(ctx, t, job, engine, needles, dockerfile)
 }
 
@@ -132,7 +135,12 @@ func run(ctx context.Context, t Tools, job Job, engine Engine, needles *proof.Ne
 	if err != nil {
 		return out, err
 	}
-	defer func() { err = errors.Join(err, result.Discard(ctx)) }()
+	defer func() {
+		// After it was named, what is left is in the stage, which goes anyway.
+		if derr := result.Discard(ctx); !out.Named {
+			err = errors.Join(err, derr)
+		}
+	}()
 	if job.Request.Prove != ProveOff {
 		if err := out.prove(ctx, t, job, result, needles, d); err != nil {
 			return out, err
@@ -162,6 +170,7 @@ func (o *Outcome) prove(ctx context.Context, t Tools, job Job, result Result, ne
 	if err != nil {
 		return err
 	}
+	defer func() { closeAll(images) }()
 	recorder, ok := result.(Recorder)
 	if job.Request.ProveHistory && ok {
 		record, err := recorder.Record(ctx)
@@ -172,11 +181,13 @@ func (o *Outcome) prove(ctx context.Context, t Tools, job Job, result Result, ne
 			images = append(images, record)
 		}
 	}
-	defer closeAll(images)
 	for _, img := range images {
 		if l, err := img.Layout(ctx); err == nil && o.Image.Digest == "" {
 			o.Image.Digest = l.Digest
 		}
+	}
+	if job.Request.Proof != "" && o.Image.Digest == "" {
+		return usage("an output that is an image", "the proof is a statement about a digest, and what was built has none")
 	}
 	if t.Done != nil {
 		defer t.Done()
@@ -191,9 +202,13 @@ func (o *Outcome) prove(ctx context.Context, t Tools, job Job, result Result, ne
 		return fmt.Errorf("proving: %w: the engine shows nothing of what it built", ErrUnproven)
 	}
 	o.Findings = o.Proof.Findings
-	if o.Proof.Verdict == proof.Leaked && job.Request.ProveHistory && ok {
-		o.Recorded = !slices.ContainsFunc(o.Findings, func(f finding.Finding) bool { return f.Kind != finding.InRecord })
-		return recorder.Forget(ctx)
+	inRecord := func(f finding.Finding) bool { return f.Kind == finding.InRecord }
+	if !slices.ContainsFunc(o.Findings, inRecord) {
+		return nil
+	}
+	o.Recorded = !slices.ContainsFunc(o.Findings, func(f finding.Finding) bool { return !inRecord(f) })
+	if err := recorder.Forget(ctx); err != nil {
+		return errors.Join(ErrLeaked, err)
 	}
 	return nil
 }
@@ -208,12 +223,16 @@ func (o *Outcome) proveRecord(ctx context.Context, t Tools, r Recorder, needles 
 		return nil
 	}
 	defer record.Close()
-	if o.Proof, err = proof.Prove(ctx, []image.Image{record}, needles, proof.Options{Progress: t.Progress}); err != nil {
+	p, err := proof.Prove(ctx, []image.Image{record}, needles, proof.Options{Progress: t.Progress})
+	switch {
+	case err != nil:
 		return fmt.Errorf("proving: %w", err)
+	case p.Verdict == proof.Clean:
+		return nil // of a build that failed, this is no proof of anything
 	}
-	o.Findings = o.Proof.Findings
-	if o.Proof.Verdict != proof.Leaked {
-		return nil
+	o.Proof, o.Findings = p, p.Findings
+	if p.Verdict == proof.Incomplete {
+		return ErrUnproven
 	}
 	return errors.Join(ErrRecorded, r.Forget(ctx))
 }
@@ -263,7 +282,7 @@ func resolve(ctx context.Context, secrets []Secret, mode ProveMode, resolver *se
 }
 
 // makeStage makes a folder for one build, and removes those of builds that were killed.
-func makeStage(parent string) (dir string, clean func(), err error) {
+func makeStage(parent string) (dir string, clean func() error, err error) {
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return "", nil, fmt.Errorf("making a folder for the build: %w", err)
 	}
@@ -276,7 +295,7 @@ func makeStage(parent string) (dir string, clean func(), err error) {
 	if err != nil {
 		return "", nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	return dir, func() { unlock(); os.RemoveAll(dir) }, nil
+	return dir, func() error { unlock(); return RemoveAll(dir) }, nil
 }
 
 const lockName = "lock"
@@ -290,7 +309,7 @@ func removeStale(parent string) {
 			continue // perhaps not locked yet
 		}
 		if unlock, err := lockFile(filepath.Join(dir, lockName)); err == nil {
-			os.RemoveAll(dir)
+			_ = RemoveAll(dir)
 			unlock()
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Cache remembers which blobs were proven free of which needles.
@@ -40,7 +41,43 @@ func OpenCache(dir string) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the cache of proofs: %w", err)
 	}
-	return &Cache{dir: dir, key: key}, nil
+	c := &Cache{dir: dir, key: key}
+	c.sweep(time.Now())
+	return c, nil
+}
+
+// keepUnused is how long an entry stays that nobody asks for.
+const keepUnused = 30 * 24 * time.Hour
+
+// sweep removes old entries once a day. Secrets that change often would fill the folder otherwise.
+func (c *Cache) sweep(now time.Time) {
+	stamp := filepath.Join(c.dir, "swept")
+	if info, err := os.Stat(stamp); err == nil && now.Sub(info.ModTime()) < 24*time.Hour {
+		return
+	}
+	if os.WriteFile(stamp, nil, 0o600) != nil || os.Chtimes(stamp, now, now) != nil {
+		return
+	}
+	entries, _ := os.ReadDir(c.dir)
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && e.Name() != "key" && now.Sub(info.ModTime()) > keepUnused {
+			_ = os.Remove(filepath.Join(c.dir, e.Name()))
+		}
+	}
+}
+
+// read returns an entry, and notes that it was of use.
+func (c *Cache) read(name string) ([]byte, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+		now := time.Now()
+		_ = os.Chtimes(name, now, now)
+	}
+	return data, nil
 }
 
 const keySize = 32
@@ -112,7 +149,7 @@ func (m *marks) get(what string) (entry, bool) {
 	if m == nil || what == "" {
 		return e, false
 	}
-	data, err := os.ReadFile(m.file(what))
+	data, err := m.cache.read(m.file(what))
 	return e, err == nil && json.Unmarshal(data, &e) == nil
 }
 
@@ -157,7 +194,7 @@ func (m *marks) leaked(digest, secret string) (e earlier, ok bool) {
 	if m == nil || digest == "" {
 		return e, false
 	}
-	data, err := os.ReadFile(m.leakFile(digest, secret))
+	data, err := m.cache.read(m.leakFile(digest, secret))
 	return e, err == nil && json.Unmarshal(data, &e) == nil
 }
 

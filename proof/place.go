@@ -3,8 +3,8 @@ package proof
 import (
 	"archive/tar"
 	"bufio"
-	"bytes"
 	"cmp"
+	"compress/bzip2"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -14,12 +14,14 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/therootcompany/xz"
 	"github.com/tightlip/tightlip/finding"
 	"github.com/tightlip/tightlip/image"
+	"github.com/tightlip/tightlip/scan"
 )
 
 // report turns leaks and gaps of blobs into findings about the image.
-func (s *search) report(ctx context.Context, img image.Image, l image.Layout) error {
+func (s *search) report(ctx context.Context, img image.Image, l image.Layout) {
 	for _, g := range s.gaps {
 		u := Unread{Location: s.locate(l, g.blob), Reason: g.reason}
 		u.Path = g.path
@@ -37,12 +39,9 @@ func (s *search) report(ctx context.Context, img image.Image, l image.Layout) er
 	}
 	found := s.dedupe()
 	if len(found) == 0 {
-		return nil
+		return
 	}
-	hidden, err := s.hidden(ctx, img, l, found)
-	if err != nil {
-		return err
-	}
+	hidden := s.hidden(ctx, img, l, found)
 	for i, f := range found {
 		if f.blob.MustUnpack && f.encoding != Earlier && !s.options.Forget {
 			s.mark.putLeaked(f.blob.Digest, f.secret, earlier{Path: f.path, File: s.needles.maskString(f.file), Offset: f.offset})
@@ -56,7 +55,6 @@ func (s *search) report(ctx context.Context, img image.Image, l image.Layout) er
 			Secret: f.secret, Encoding: f.encoding, Location: where, Hidden: hidden[i], Dockerfile: s.origin(l, f, where),
 		})
 	}
-	return nil
 }
 
 // dedupe keeps one leak for each secret, encoding and place. It leaves out the raw bytes of tar headers where a decoded
@@ -202,21 +200,21 @@ func (s *search) argument(history []string, f leak, entry int) int {
 }
 
 // hidden tells for each leak in a layer's file whether a later layer deletes or overwrites the file. It reads the
-// image once more, headers only.
-func (s *search) hidden(ctx context.Context, img image.Image, l image.Layout, found []leak) ([]bool, error) {
+// image once more, headers only. What cannot be read hides nothing: the leak itself is never lost for it.
+func (s *search) hidden(ctx context.Context, img image.Image, l image.Layout, found []leak) []bool {
 	hidden := make([]bool, len(found))
 	if !slices.ContainsFunc(found, func(f leak) bool { return f.blob.Kind == finding.InLayer && f.file != "" }) {
-		return hidden, nil
+		return hidden
 	}
 	for b, err := range img.Blobs(ctx) {
 		if err != nil {
-			return nil, fmt.Errorf("reading %s again: %w", img.Ref(), err)
+			return hidden
 		}
 		p, layer := layerOf(l, b)
 		if layer == 0 {
 			continue
 		}
-		err := eachHeader(b, func(h *tar.Header) {
+		eachHeader(b, func(h *tar.Header) {
 			for i, f := range found {
 				fp, fl := layerOf(l, f.blob)
 				if f.file == "" || fp != p || fl == 0 || fl >= layer || hidden[i] {
@@ -225,45 +223,41 @@ func (s *search) hidden(ctx context.Context, img image.Image, l image.Layout, fo
 				hidden[i], _ = image.Hides(h, f.file)
 			}
 		})
-		if err != nil {
-			return nil, fmt.Errorf("reading the headers of layer %d: %w", layer, err)
-		}
 	}
-	return hidden, nil
+	return hidden
 }
 
-// eachHeader calls do for the entries of a layer.
-func eachHeader(b image.Blob, do func(*tar.Header)) error {
+// eachHeader calls do for the entries of a layer, as far as it can be read.
+func eachHeader(b image.Blob, do func(*tar.Header)) {
 	rc, err := b.Open()
 	if err != nil {
-		return err
+		return
 	}
 	defer rc.Close()
 	r, err := unpacked(bufio.NewReaderSize(rc, 64<<10))
 	if err != nil {
-		return err
+		return
 	}
 	for h, err := range image.Headers(r) {
-		if errors.Is(err, tar.ErrInsecurePath) {
-			err = nil
-		}
-		if err != nil {
-			return err
+		if err != nil && !errors.Is(err, tar.ErrInsecurePath) {
+			return
 		}
 		do(h)
 	}
-	_, err = io.Copy(io.Discard, r)
-	return err
 }
 
 // unpacked undoes the compressions that layers may have.
 func unpacked(r *bufio.Reader) (io.Reader, error) {
-	head, _ := r.Peek(4)
-	switch {
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+	head, _ := r.Peek(scan.SniffLen)
+	switch scan.Sniff(head) {
+	case scan.Gzip:
 		return gzip.NewReader(r)
-	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+	case scan.Zstd:
 		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(windowLimit))
+	case scan.XZ:
+		return xz.NewReader(r, windowLimit)
+	case scan.Bzip2:
+		return bzip2.NewReader(r), nil
 	}
 	return r, nil
 }

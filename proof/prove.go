@@ -37,7 +37,7 @@ type Proof struct {
 	Bytes     int64             `json:"bytes"`  // searched, unpacked ones included
 	Cached    int               `json:"cached"` // blobs that were proven before and not read again
 	Millis    int64             `json:"milliseconds"`
-	Unread    []Unread          `json:"unread,omitempty"`
+	Unread    []Unread          `json:"not_searched,omitempty"`
 	Skipped   []Unread          `json:"skipped,omitempty"` // unread, as the user allowed
 	Findings  []finding.Finding `json:"-"`
 }
@@ -82,7 +82,9 @@ const smallBlob = 4 << 20
 // The error is for what ended the search. What could not be read is in the Proof, which is then incomplete.
 func Prove(ctx context.Context, images []image.Image, n *Needles, o Options) (*Proof, error) {
 	start := time.Now()
-	p := &Proof{Secrets: slices.Clone(n.open().ids), Waived: n.Waived(), Needles: n.Len(), Encodings: n.Encodings()}
+	waived := n.Waived()
+	ids := slices.DeleteFunc(slices.Clone(n.open().ids), func(id string) bool { return slices.Contains(waived, id) })
+	p := &Proof{Secrets: ids, Waived: waived, Needles: n.Len(), Encodings: n.Encodings()}
 	if n.Len() > 0 {
 		for _, img := range images {
 			if err := proveImage(ctx, img, n, o, p); err != nil {
@@ -122,7 +124,7 @@ func proveImage(ctx context.Context, img image.Image, n *Needles, o Options, p *
 	if c, ok := img.(covered); ok && c.Covered() && known.Digest != "" && len(known.Absent) == 0 {
 		whole = "image " + known.Digest
 	}
-	if e, ok := s.mark.get(whole); ok {
+	if e, ok := s.mark.get(whole); ok && !o.Forget && !s.knownLeak(known) {
 		p.Blobs, p.Cached, p.Bytes = p.Blobs+e.Blobs, p.Cached+e.Blobs, p.Bytes+e.Bytes
 		return nil
 	}
@@ -134,9 +136,7 @@ func proveImage(ctx context.Context, img image.Image, n *Needles, o Options, p *
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", img.Ref(), err)
 	}
-	if err := s.report(ctx, img, full); err != nil {
-		return err
-	}
+	s.report(ctx, img, full)
 	if len(p.Findings) == 0 && len(p.Unread) == 0 && len(p.Skipped) == 0 {
 		s.mark.put(whole, entry{Blobs: p.Blobs - before.Blobs, Bytes: p.Bytes - before.Bytes})
 	}
@@ -217,6 +217,20 @@ func (s *search) earlier(b image.Blob) {
 	}
 }
 
+// knownLeak tells whether a layer of the image leaked an earlier value.
+func (s *search) knownLeak(l image.Layout) bool {
+	for _, p := range l.Platforms {
+		for _, layer := range p.Layers {
+			for _, id := range s.needles.open().ids {
+				if _, ok := s.mark.leaked(layer.Digest, id); ok {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // blob searches one blob and remembers it if nothing was found and nothing left unread.
 func (s *search) blob(ctx context.Context, b image.Blob) error {
 	v := &visitor{search: s, blob: b, redact: s.needles.maskString}
@@ -239,7 +253,7 @@ func (s *search) blob(ctx context.Context, b image.Blob) error {
 	s.mu.Lock()
 	s.leaks = append(s.leaks, v.leaks...)
 	s.gaps = append(s.gaps, v.gaps...)
-	if v.document != nil {
+	if v.document != nil && (b.Kind == finding.InConfig || len(v.leaks) > 0) {
 		s.documents[b.Digest] = document{v.document, historyOf(v.document)}
 	}
 	s.mu.Unlock()

@@ -365,3 +365,37 @@ func TestProveReadsChangedFiles(t *testing.T) {
 		t.Error("a changed file was not read again")
 	}
 }
+
+// TestProveKeepsALeakBesideTrouble: layers that cannot be read for the second time, or not at all, must not lose a leak.
+func TestProveKeepsALeakBesideTrouble(t *testing.T) {
+	value := canary(t)
+	broken := gzipBytes(t, tarOf(t, "b", strings.Repeat("some content ", 5000)))
+	for name, other := range map[string]v1.Layer{
+		"cut off": static.NewLayer(broken[:len(broken)/2], types.OCILayer),
+		"junk":    static.NewLayer(append(bytes.Clone(broken), "junk"...), types.OCILayer),
+	} {
+		p := prove(t, write(t, nil, nil, gzipped(t, tarOf(t, "etc/a", value)), other), value, proof.Options{})
+		if p.Verdict != proof.Leaked || len(p.Findings) != 1 || p.Findings[0].Path != "etc/a" {
+			t.Errorf("%s: got %+v", name, p)
+		}
+	}
+}
+
+// TestProveWaived: what is not searched for is not proven.
+func TestProveWaived(t *testing.T) {
+	n, err := proof.NewNeedles([]proof.Secret{
+		{ID: "npm", Value: secret.NewValue([]byte(canary(t)))}, {ID: "pin", Value: secret.NewValue([]byte("1234")), Waived: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := image.OpenLayout(context.Background(), write(t, nil, nil, gzipped(t, tarOf(t, "a", "1234"))), "", image.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	p, err := proof.Prove(context.Background(), []image.Image{img}, n, proof.Options{})
+	if err != nil || fmt.Sprint(p.Secrets, p.Waived) != "[npm] [pin]" {
+		t.Errorf("proven %q, waived %q, %v", p.Secrets, p.Waived, err)
+	}
+}

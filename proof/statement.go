@@ -45,7 +45,7 @@ type Tool struct {
 func NewStatement(p *Proof, digest string, names []string, version string, now time.Time) *Statement {
 	algorithm, hex, _ := strings.Cut(digest, ":")
 	var subjects []Subject
-	for _, name := range append([]string{}, names...) {
+	for _, name := range names {
 		subjects = append(subjects, Subject{Name: name, Digest: map[string]string{algorithm: hex}})
 	}
 	if len(subjects) == 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -171,7 +172,9 @@ func (p *Proof) summary(secrets []Secret) string {
 	}
 	var ids []string
 	for _, s := range secrets {
-		ids = append(ids, s.ID)
+		if !slices.Contains(p.Waived, s.ID) {
+			ids = append(ids, s.ID)
+		}
 	}
 	verdict := map[string]string{
 		"clean":      "proven: " + strings.Join(ids, ", ") + " nowhere in the image",

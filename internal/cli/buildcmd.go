@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/proof"
+	"github.com/tonistiigi/go-csvvalue"
 )
 
 // buildOptions are what the build command's flags say.
@@ -122,6 +123,12 @@ func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOption
 	if o.format == "json" && slices.ContainsFunc(r.Output, toStdout) {
 		return &usageError{errors.New("--format json and an output to standard output would be mixed"), "dest=FILE"}
 	}
+	if o.format == "json" && r.Call != "" && r.Call != "build" {
+		return &usageError{errors.New("--call has formats of its own"), "--call=" + r.Call + ",format=json"}
+	}
+	if cfg.Engine == "embedded" && r.Builder != "" {
+		return &usageError{errors.New("--engine embedded is a builder of its own: --builder would have no effect"), "one of the two"}
+	}
 	dockerEnvironment(r)
 	r.ShmSize, r.Prove = o.shmSize.Value(), build.ProveMode(cfg.Prove)
 	if r.Secrets, err = secrets(cfg, o.secrets, o.waived); err != nil {
@@ -162,6 +169,9 @@ func (a *app) finishBuild(o *buildOptions, out *build.Outcome, err error) error 
 	case o.format == "json":
 		return errors.Join(err, rep.JSON(a.streams.Out))
 	case o.request.Quiet && err == nil:
+		if out.Proof != nil && out.Proof.Verdict != proof.Clean { // with --prove=warn
+			rep.Text(a.streams.Err, "tightlip: ")
+		}
 		fmt.Fprintln(a.streams.Out, out.Image.ID)
 		return nil
 	case o.request.Quiet && out.Proof == nil:
@@ -246,8 +256,20 @@ func (a *app) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
-// toStdout tells whether an --output goes to standard output by its own words.
-func toStdout(output string) bool { return output == "-" || strings.Contains(output, "dest=-") }
+// toStdout tells whether an --output goes to standard output.
+func toStdout(output string) bool {
+	fields, err := csvvalue.Fields(output, nil)
+	if err != nil || output == "-" {
+		return output == "-"
+	}
+	values := map[string]string{}
+	for _, f := range fields {
+		k, v, _ := strings.Cut(f, "=")
+		values[strings.ToLower(k)] = v
+	}
+	archive := values["type"] == "tar" || values["type"] == "oci" && values["tar"] != "false"
+	return values["dest"] == "-" || archive && values["dest"] == ""
+}
 
 func checkFormat(format string) error {
 	if format != "text" && format != "json" {

@@ -76,7 +76,7 @@ func (a *app) tools(cfg *config.Config, stdin bool) (build.Tools, error) {
 	}
 	meter := newMeter(a.streams.Err)
 	return build.Tools{
-		Resolver: a.resolver(stdin), Cache: cache, StageDir: filepath.Join(cfg.CacheDir, "stage"),
+		In: a.streams.In, Resolver: a.resolver(stdin), Cache: cache, StageDir: filepath.Join(cfg.CacheDir, "stage"),
 		Redacting: a.setRedactor, Progress: meter.show, Done: meter.clear,
 	}, nil
 }

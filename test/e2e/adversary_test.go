@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"bytes"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -274,4 +276,55 @@ func TestRotatedAfterALeak(t *testing.T) {
 			b.Docker("rmi", "-f", "rotated")
 		}
 	})
+}
+
+// TestRemoteDockerfile: with a remote context, -f names a file in it, and not one that happens to be here.
+func TestRemoteDockerfile(t *testing.T) {
+	t.Parallel()
+	b := newEmbeddedBox(t)
+	withSecret(b, base+"COPY nonce /remote\n")
+	archive := archiveOf(t, b)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(archive) }))
+	defer server.Close()
+	b.Write("Dockerfile", []byte("FROM scratch\nCOPY nonce /local\n"))
+	args := slices.Concat([]string{"build", "--engine", "embedded", "-f", "Dockerfile", "-o", "out"}, secretFlag, []string{server.URL + "/ctx.tar"})
+	wantCode(t, b.Tightlip(args...), 0)
+	if !there(b.Work + "/out/remote") {
+		t.Error("another Dockerfile was built")
+	}
+	args[slices.Index(args, "id=npm,env=NPM_TOKEN")] += ",rebuild=on-change"
+	wantCode(t, b.Tightlip(args...), 2)
+}
+
+// TestHistoryWithoutRecords: a leak in the image stays one when the engine keeps no records.
+func TestHistoryWithoutRecords(t *testing.T) {
+	t.Parallel()
+	b := newEmbeddedBox(t)
+	withSecret(b, leakyFile)
+	wantCode(t, buildWith(b, "embedded", "--prove-history", "-o", "type=oci,dest=out.tar"), 3)
+}
+
+// TestQuietWarning: with a leak that does not stop the build, -q is not silent.
+func TestQuietWarning(t *testing.T) {
+	t.Parallel()
+	b := newEmbeddedBox(t)
+	withSecret(b, leakyFile)
+	args := slices.Concat([]string{"build", "--engine", "embedded", "-q", "--prove=warn", "-o", "type=oci,dest=out.tar"}, secretFlag, []string{"."})
+	r := b.Tightlip(args...)
+	wantCode(t, r, 0)
+	wantText(t, r.Stderr, "leaked", "Dockerfile:4")
+}
+
+// TestReadOnlyFolders: an image has folders that their owner may not write to.
+func TestReadOnlyFolders(t *testing.T) {
+	enginetest.NeedRoot(t)
+	b := newEmbeddedBox(t)
+	asUser := asUser(t, b)
+	withSecret(b, base+"RUN mkdir /ro && chmod 555 /ro\n")
+	args := slices.Concat([]string{"build", "--engine", "embedded"}, secretFlag, []string{"-o", "out", "."})
+	wantCode(t, asUser(args...), 0)
+	if !there(b.Work + "/out/ro") {
+		t.Error("the folder is not there")
+	}
+	nothingLeft(t, b)
 }

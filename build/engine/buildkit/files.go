@@ -121,6 +121,9 @@ func moveTree(from, to string) error {
 // move renames, or copies where the destination is on another file system.
 func move(path, dest string, d fs.DirEntry) error {
 	err := os.Rename(path, dest)
+	if d.IsDir() && errors.Is(err, fs.ErrPermission) {
+		err = moveReadOnly(path, dest, d)
+	}
 	if !errors.Is(err, syscall.EXDEV) {
 		return err
 	}
@@ -134,11 +137,29 @@ func move(path, dest string, d fs.DirEntry) error {
 		}
 		return errors.Join(removeIfThere(dest), os.Symlink(target, dest))
 	}
+	if !d.Type().IsRegular() {
+		return fmt.Errorf("%s is a device or a pipe, which cannot be copied to another file system", dest)
+	}
 	info, err := d.Info()
 	if err != nil {
 		return err
 	}
 	if err := errors.Join(removeIfThere(dest), cfs.CopyFile(dest, path)); err != nil {
+		return err
+	}
+	return os.Chmod(dest, info.Mode())
+}
+
+// moveReadOnly renames a folder that its owner may not write to: to change its parent is to write to it.
+func moveReadOnly(path, dest string, d fs.DirEntry) error {
+	info, err := d.Info()
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(path, info.Mode()|0o200); err != nil {
+		return err
+	}
+	if err := os.Rename(path, dest); err != nil {
 		return err
 	}
 	return os.Chmod(dest, info.Mode())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	bx "github.com/docker/buildx/build"
 	"github.com/docker/buildx/util/dockerutil"
@@ -116,11 +115,11 @@ func (r *result) Discard(ctx context.Context) error {
 	var errs []error
 	for n, o := range r.outputs {
 		if !o.stored() {
-			errs = append(errs, os.RemoveAll(stagedAt(r.outputs, n, r.job.Stage)))
+			errs = append(errs, build.RemoveAll(stagedAt(r.outputs, n, r.job.Stage)))
 		} else if id := r.imageID(); id != "" && (o.place == unnamed || !r.named) {
 			errs = append(errs, r.removeUnnamed(ctx, id))
 		}
 	}
-	errs = append(errs, os.RemoveAll(r.stagedCache()))
+	errs = append(errs, build.RemoveAll(r.stagedCache()))
 	return errors.Join(errs...)
 }

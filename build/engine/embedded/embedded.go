@@ -3,7 +3,8 @@
 // The engine lives as long as somebody holds it. A holder is a connection to a second socket beside
 // BuildKit's: the kernel closes it when the holder dies, however it dies, and the engine stops when
 // the last one is gone (and its keep time has passed). As the first process of its own PID and mount
-// namespaces it takes every build step and mount along.
+// namespaces it takes every build step and mount along. (Where a container forbids users a new /proc there is no PID
+// namespace: then only a stop in good order ends the steps.)
 package embedded
 
 import (

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"net"
 	"path/filepath"
 	"strings"
@@ -33,11 +34,11 @@ func idle(h *holders, within time.Duration) bool {
 
 func TestHoldersStopWithTheLast(t *testing.T) {
 	h, socket := serveHolders(t, time.Minute)
-	first, err := hold(socket, 0)
+	first, err := hold(t.Context(), socket, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := hold(socket, 0)
+	second, err := hold(t.Context(), socket, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +54,7 @@ func TestHoldersStopWithTheLast(t *testing.T) {
 
 func TestHoldersKeep(t *testing.T) {
 	h, socket := serveHolders(t, time.Minute)
-	c, err := hold(socket, 200*time.Millisecond)
+	c, err := hold(t.Context(), socket, 200*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,5 +98,31 @@ func TestDefaultRunDirFitsASocket(t *testing.T) {
 	}
 	if o := (Options{RunDir: a}); len(o.controlSocket()) > 107 {
 		t.Errorf("the socket's path %s is too long", o.controlSocket())
+	}
+}
+
+// TestHoldGivesUp: an engine that was stopped, in a debugger perhaps, accepts and says nothing.
+func TestHoldGivesUp(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "hold.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := hold(ctx, socket, 0); err == nil {
+		t.Error("it holds an engine that never answered")
+	}
+}
+
+// TestHoldersRefuseAtTheEnd: who comes when the engine stops has to start another.
+func TestHoldersRefuseAtTheEnd(t *testing.T) {
+	h, socket := serveHolders(t, time.Millisecond)
+	if !idle(h, 5*time.Second) {
+		t.Fatal("it does not stop")
+	}
+	if _, err := hold(t.Context(), socket, 0); err == nil {
+		t.Error("an engine that stops was held")
 	}
 }

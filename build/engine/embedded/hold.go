@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,12 +46,19 @@ func (h *holders) stop() {
 	}
 }
 
-func (h *holders) add(keep time.Duration) {
+// add fails if the engine is about to stop.
+func (h *holders) add(keep time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	select {
+	case <-h.idle:
+		return false
+	default:
+	}
 	h.n++
 	h.keep = keep
 	h.timer.Stop()
+	return true
 }
 
 // remove reports whether the engine stops now.
@@ -91,7 +99,10 @@ func (h *holders) answer(c net.Conn, ready func() error) {
 		c.Close()
 		return
 	}
-	h.add(g.Keep)
+	if !h.add(g.Keep) {
+		c.Close()
+		return
+	}
 	if err := ready(); err != nil {
 		fmt.Fprintf(c, "error: %s\n", strings.ReplaceAll(err.Error(), "\n", " "))
 	} else {
@@ -103,12 +114,19 @@ func (h *holders) answer(c net.Conn, ready func() error) {
 	}
 }
 
-// hold takes hold of the engine behind the socket.
-func hold(socket string, keep time.Duration) (*net.UnixConn, error) {
-	c, err := net.Dial("unix", socket)
+// hold takes hold of the engine behind the socket. It gives up when ctx ends.
+func hold(ctx context.Context, socket string, keep time.Duration) (_ *net.UnixConn, err error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	if err != nil {
 		return nil, err
 	}
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })
+	defer func() {
+		if !stop() && err == nil {
+			c.Close()
+			err = context.Cause(ctx)
+		}
+	}()
 	line, err := json.Marshal(greeting{Keep: keep})
 	if err != nil {
 		return nil, err

@@ -53,13 +53,15 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 			return nil, fmt.Errorf("making the engine's folder: %w", err)
 		}
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, startTime, fmt.Errorf("the embedded engine did not answer within %s", startTime))
+	defer cancel()
 	unlock, err := lock(ctx, o.RunDir+"/start.lock")
 	if err != nil {
 		return nil, fmt.Errorf("waiting for another start of the engine: %w", err)
 	}
 	defer unlock()
 
-	if conn, err := hold(o.holdSocket(), o.Keep); err == nil {
+	if conn, err := hold(ctx, o.holdSocket(), o.Keep); err == nil {
 		return &Engine{address: "unix://" + o.controlSocket(), state: o.StateDir, conn: conn}, nil
 	}
 	return spawnAndHold(ctx, o, true)
@@ -103,10 +105,8 @@ func spawnAndHold(ctx context.Context, o Options, pidNamespace bool) (*Engine, e
 
 // waitForHold tries until the engine answers, dies, or takes too long.
 func waitForHold(ctx context.Context, o Options, c *child) (*net.UnixConn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, startTime, fmt.Errorf("it did not answer within %s", startTime))
-	defer cancel()
 	for {
-		conn, err := hold(o.holdSocket(), o.Keep)
+		conn, err := hold(ctx, o.holdSocket(), o.Keep)
 		if err == nil {
 			return conn, nil
 		}
@@ -150,11 +150,14 @@ func (e *Engine) Close() error {
 	_ = e.conn.CloseWrite()
 	_ = e.conn.SetReadDeadline(time.Now().Add(stopTime))
 	_, err := e.conn.Read(make([]byte, 1))
-	if errors.Is(err, os.ErrDeadlineExceeded) && e.child != nil {
-		e.child.kill()
-		return fmt.Errorf("the embedded engine did not stop within %s and was killed", stopTime)
+	switch {
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return nil
+	case e.child == nil:
+		return fmt.Errorf("the embedded engine, which another process started, did not stop within %s", stopTime)
 	}
-	return nil
+	e.child.kill()
+	return fmt.Errorf("the embedded engine did not stop within %s and was killed", stopTime)
 }
 
 // child is an engine process that this process started.
@@ -227,7 +230,7 @@ func lock(ctx context.Context, name string) (unlock func(), err error) {
 		select {
 		case <-ctx.Done():
 			f.Close()
-			return nil, ctx.Err()
+			return nil, context.Cause(ctx)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
