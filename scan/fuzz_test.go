@@ -3,6 +3,7 @@ package scan
 import (
 	"archive/zip"
 	"bytes"
+	"compress/zlib"
 	"io"
 	"testing"
 )
@@ -34,6 +35,10 @@ func FuzzXZ(f *testing.F) { fuzzWalk(f, xzOf("x"), concat(xzOf("x"), xzOf("y")),
 
 func FuzzBzip2(f *testing.F) {
 	fuzzWalk(f, sample(bzip2Sample), concat(sample(bzip2Sample), sample(bzip2Sample)))
+}
+
+func FuzzZlib(f *testing.F) {
+	fuzzWalk(f, []byte(zlibOf(f, "x", zlib.BestCompression)), []byte(zlibOf(f, "x", zlib.NoCompression)))
 }
 
 func FuzzZip(f *testing.F) {

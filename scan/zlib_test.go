@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func zlibOf(t *testing.T, data string, level int) string {
+func zlibOf(t testing.TB, data string, level int) string {
 	t.Helper()
 	var buf bytes.Buffer
 	w, err := zlib.NewWriterLevel(&buf, level)
