@@ -48,16 +48,13 @@ func (s *search) report(ctx context.Context, img image.Image, l image.Layout) {
 		}
 		where := s.locate(l, f.blob)
 		where.Path, where.Field, where.Offset = f.path, f.field, f.offset
-		if doc, ok := s.documents[f.blob.Digest]; ok && f.field == "" {
-			where.Field = s.needles.maskString(fieldAt(doc.text, f.offset))
-		}
 		s.proof.Findings = append(s.proof.Findings, finding.Finding{
 			Secret: f.secret, Encoding: f.encoding, Location: where, Hidden: hidden[i], Dockerfile: s.origin(l, f, where),
 		})
 	}
 }
 
-// dedupe keeps one leak for each secret, encoding and place. It leaves out the raw bytes of tar headers where a decoded
+// dedupe keeps one leak for each secret, encoding and place, and names the fields of documents. It leaves out the raw bytes of tar headers where a decoded
 // field of them says more, and the copies of the config in old formats that docker save adds.
 func (s *search) dedupe() []leak {
 	type place struct{ digest, blobPath, secret, encoding, path, field string }
@@ -80,11 +77,10 @@ func (s *search) dedupe() []leak {
 		if l.blob.Kind == finding.InMetadata && inConfig[l.secret] || l.encoding == Earlier && current[l.blob.Digest+" "+l.secret] {
 			continue
 		}
-		field := l.field
-		if doc, ok := s.documents[l.blob.Digest]; ok && field == "" {
-			field = fieldAt(doc.text, l.offset)
+		if doc, ok := s.documents[l.blob.Digest]; ok && l.field == "" {
+			l.field = s.needles.maskString(fieldAt(doc.text, l.offset))
 		}
-		p := place{l.blob.Digest, l.blob.Path, l.secret, l.encoding, l.path, field}
+		p := place{l.blob.Digest, l.blob.Path, l.secret, l.encoding, l.path, l.field}
 		if !seen[p] {
 			seen[p] = true
 			out = append(out, l)
