@@ -80,7 +80,7 @@ push can fail after the first. With --prove=warn a leak is told and the exit cod
 func exactArgs(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return &usageError{fmt.Errorf("%s needs %s", cmd.CommandPath(), what), cmd.CommandPath() + " --help"}
+			return usageError(fmt.Errorf("%s needs %s", cmd.CommandPath(), what), cmd.CommandPath()+" --help")
 		}
 		return nil
 	}
@@ -121,13 +121,13 @@ func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOption
 	}
 	r := &o.request
 	if o.format == "json" && slices.ContainsFunc(r.Output, toStdout) {
-		return &usageError{errors.New("--format json and an output to standard output would be mixed"), "dest=FILE"}
+		return usageError(errors.New("--format json and an output to standard output would be mixed"), "dest=FILE")
 	}
 	if o.format == "json" && r.Call != "" && r.Call != "build" {
-		return &usageError{errors.New("--call has formats of its own"), "--call=" + r.Call + ",format=json"}
+		return usageError(errors.New("--call has formats of its own"), "--call="+r.Call+",format=json")
 	}
 	if cfg.Engine == "embedded" && r.Builder != "" {
-		return &usageError{errors.New("--engine embedded is a builder of its own: --builder would have no effect"), "one of the two"}
+		return usageError(errors.New("--engine embedded is a builder of its own: --builder would have no effect"), "one of the two")
 	}
 	dockerEnvironment(r)
 	r.ShmSize, r.Prove = o.shmSize.Value(), build.ProveMode(cfg.Prove)
@@ -135,7 +135,7 @@ func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOption
 		return err
 	}
 	if err := proof.CheckSkip(r.Skip); err != nil {
-		return &usageError{err, "--prove-skip takes the patterns of a shell, without **"}
+		return usageError(err, "--prove-skip takes the patterns of a shell, without **")
 	}
 	warnIgnored(flags, a.streams.Err)
 	if o.dryRun {
@@ -273,7 +273,7 @@ func toStdout(output string) bool {
 
 func checkFormat(format string) error {
 	if format != "text" && format != "json" {
-		return &usageError{errors.New("the format is neither text nor json"), "--format text or --format json"}
+		return usageError(errors.New("the format is neither text nor json"), "--format text or --format json")
 	}
 	return nil
 }

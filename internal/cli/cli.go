@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/internal/redact"
 )
 
@@ -95,7 +96,7 @@ without any of them is tagged, loaded or pushed.`,
 	flags.StringVar(&a.global.config, "config", "", "the project's `file`, instead of the tightlip.yaml above the working directory")
 	flags.StringSliceVar(&a.global.allowSource, "allow-source", nil, "`schemes` that the project's file may use for secrets, such as cmd")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{err, cmd.CommandPath() + " --help lists the flags"}
+		return usageError(err, cmd.CommandPath()+" --help lists the flags")
 	})
 	root.AddCommand(a.buildCommand(), a.proveCommand(), a.doctorCommand(), a.engineCommand(), a.versionCommand(), a.docsCommand(), environmentTopic())
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.command = cmd.Name() }
@@ -120,12 +121,5 @@ func (a *app) redact(text string) string {
 	return a.redactor.String(text)
 }
 
-// usageError is a command line that cannot be understood.
-type usageError struct {
-	err error
-	try string
-}
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Hint() string  { return e.try }
-func (e *usageError) Unwrap() error { return e.err }
+// usageError is for a command line that cannot be understood. try is what to type instead, if anything.
+func usageError(err error, try string) error { return &build.UsageError{Err: err, Try: try} }

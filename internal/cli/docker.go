@@ -47,7 +47,7 @@ func (a *app) asPlugin(args []string) (rest []string, done bool, err error) {
 	flags.SetOutput(io.Discard)
 	a.docker.options.InstallFlags(flags)
 	if err := flags.Parse(args); err != nil {
-		return nil, true, &usageError{err, "docker " + pluginName + " --help"}
+		return nil, true, usageError(err, "docker "+pluginName+" --help")
 	}
 	a.docker.options.SetDefaultOptions(flags)
 	rest = flags.Args()

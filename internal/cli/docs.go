@@ -30,7 +30,7 @@ func (a *app) docsCommand() *cobra.Command {
 			case "markdown":
 				return doc.GenMarkdownTree(root, args[1])
 			}
-			return &usageError{fmt.Errorf("unknown format %q", args[0]), "tightlip docs man FOLDER"}
+			return usageError(fmt.Errorf("unknown format %q", args[0]), "tightlip docs man FOLDER")
 		},
 	}
 }

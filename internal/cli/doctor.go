@@ -68,7 +68,7 @@ func (a *app) runDoctor(ctx context.Context, format string) error {
 			return nil
 		}
 	}
-	return &usageError{fmt.Errorf("nothing here can build"), "apt-get install runc for the embedded engine, or start Docker"}
+	return usageError(fmt.Errorf("nothing here can build"), "apt-get install runc for the embedded engine, or start Docker")
 }
 
 func (a *app) diagnoseBuilders(ctx context.Context) []diagnosis {

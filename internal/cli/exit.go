@@ -42,7 +42,6 @@ func (a *app) code(err error) int {
 	var (
 		failed  *build.FailedError
 		usage   *build.UsageError
-		own     *usageError
 		resolve *secret.ResolveError
 		syntax  *secret.SyntaxError
 		conf    *config.Error
@@ -53,7 +52,7 @@ func (a *app) code(err error) int {
 	case errors.As(err, &failed):
 		return failed.Code
 	case errors.Is(err, build.ErrUnproven), errors.Is(err, embedded.ErrNoRuntime), errors.Is(err, embedded.ErrNoIDs), errors.Is(err, embedded.ErrUnsupported),
-		errors.As(err, &usage), errors.As(err, &own), errors.As(err, &resolve), errors.As(err, &syntax), errors.As(err, &conf):
+		errors.As(err, &usage), errors.As(err, &resolve), errors.As(err, &syntax), errors.As(err, &conf):
 		return exitUsage
 	case a.command == "build":
 		return exitFailed

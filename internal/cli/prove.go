@@ -63,7 +63,7 @@ func (a *app) runProve(ctx context.Context, o *proveOptions) error {
 		return err
 	}
 	if err := proof.CheckSkip(o.request.Skip); err != nil {
-		return &usageError{err, "--prove-skip takes the patterns of a shell, without **"}
+		return usageError(err, "--prove-skip takes the patterns of a shell, without **")
 	}
 	if o.request.Secrets, err = secrets(cfg, o.secrets, o.waived); err != nil {
 		return err
@@ -97,7 +97,7 @@ func unxz(r io.Reader) (io.Reader, error) { return xz.NewReader(r, maxXZ) }
 func (a *app) openImage(ctx context.Context, name string) (image.Image, error) {
 	ref, err := image.ParseRef(name)
 	if err != nil {
-		return nil, &usageError{err, "docker:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE or dir:FOLDER"}
+		return nil, usageError(err, "docker:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE or dir:FOLDER")
 	}
 	img, err := image.Open(ctx, ref, image.Options{Docker: a.dockerClient(), XZ: unxz})
 	if err != nil {

@@ -60,7 +60,7 @@ func secrets(cfg *config.Config, texts, waived []string) ([]build.Secret, error)
 		delete(left, spec.ID)
 	}
 	for id := range left {
-		return nil, &usageError{errors.New("--prove-waive " + id + ": there is no secret with that id"), ""}
+		return nil, usageError(errors.New("--prove-waive "+id+": there is no secret with that id"), "")
 	}
 	return out, nil
 }
@@ -68,7 +68,7 @@ func secrets(cfg *config.Config, texts, waived []string) ([]build.Secret, error)
 // tools are what a build or a proof needs of this machine.
 func (a *app) tools(cfg *config.Config, stdin bool) (build.Tools, error) {
 	if cfg.CacheDir == "" {
-		return build.Tools{}, &usageError{errors.New("there is no folder for the cache: neither XDG_CACHE_HOME nor HOME is set"), "set TIGHTLIP_CACHE_DIR"}
+		return build.Tools{}, usageError(errors.New("there is no folder for the cache: neither XDG_CACHE_HOME nor HOME is set"), "set TIGHTLIP_CACHE_DIR")
 	}
 	cache, err := proof.OpenCache(filepath.Join(cfg.CacheDir, "proofs"))
 	if err != nil {
