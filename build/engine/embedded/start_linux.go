@@ -129,14 +129,6 @@ func (e *Engine) Address() string { return e.address }
 // StateDir is where the engine keeps its state.
 func (e *Engine) StateDir() string { return e.state }
 
-// Log is the end of what the engine wrote to its standard error, if this process started it.
-func (e *Engine) Log() string {
-	if e.child == nil {
-		return ""
-	}
-	return e.child.log.String()
-}
-
 // Ended tells whether the engine's process has ended. It can take a moment to be noticed.
 func (e *Engine) Ended() bool {
 	_ = e.conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))

@@ -22,9 +22,6 @@ func (*Engine) Address() string { return "" }
 // StateDir is empty.
 func (*Engine) StateDir() string { return "" }
 
-// Log is empty.
-func (*Engine) Log() string { return "" }
-
 // Ended is true.
 func (*Engine) Ended() bool { return true }
 
