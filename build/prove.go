@@ -8,7 +8,6 @@ import (
 	"github.com/tightlip/tightlip/image"
 	"github.com/tightlip/tightlip/internal/redact"
 	"github.com/tightlip/tightlip/proof"
-	"github.com/tightlip/tightlip/secret"
 )
 
 // ProveRequest is a proof about an image that exists already.
@@ -25,9 +24,12 @@ func Prove(ctx context.Context, r *ProveRequest, open func(context.Context, stri
 	if len(r.Secrets) == 0 {
 		return nil, usage("tightlip prove "+r.Image+" --secret id=NAME,from=REFERENCE", "there is no secret to look for")
 	}
-	set := secret.NewSet()
+	set, err := t.Resolver.ResolveAll(ctx, specs(r.Secrets))
+	if err != nil {
+		return nil, err
+	}
 	defer func() { err = errors.Join(err, set.Close(ctx)) }()
-	needles, err := resolve(ctx, r.Secrets, ProveStrict, t.Resolver, set)
+	needles, err := needlesFor(r.Secrets, ProveStrict, set)
 	if err != nil {
 		return nil, err
 	}

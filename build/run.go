@@ -84,9 +84,12 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	set := secret.NewSet()
+	set, err := t.Resolver.ResolveAll(ctx, specs(r.Secrets))
+	if err != nil {
+		return nil, err
+	}
 	defer func() { err = errors.Join(err, set.Close(ctx)) }()
-	needles, err := resolve(ctx, r.Secrets, r.Prove, t.Resolver, set)
+	needles, err := needlesFor(r.Secrets, r.Prove, set)
 	if err != nil {
 		return nil, err
 	}
@@ -256,25 +259,25 @@ func (o *Outcome) refusal(mode ProveMode) error {
 	return ErrUnproven
 }
 
-// resolve gets the values into set, and makes needles of them.
-func resolve(ctx context.Context, secrets []Secret, mode ProveMode, resolver *secret.Resolver, set *secret.Set) (*proof.Needles, error) {
-	var forNeedles []proof.Secret
+// specs are the secrets as the resolver takes them.
+func specs(secrets []Secret) []secret.Spec {
+	var out []secret.Spec
 	for _, s := range secrets {
-		lease, err := resolver.Resolve(ctx, s.Ref)
-		if err != nil {
-			if re := (*secret.ResolveError)(nil); errors.As(err, &re) {
-				re.ID = s.ID
-			}
-			return nil, err
-		}
-		if err := set.Add(s.ID, lease); err != nil {
-			return nil, err
-		}
+		out = append(out, secret.Spec{ID: s.ID, Ref: s.Ref})
+	}
+	return out
+}
+
+// needlesFor makes needles of the values in set.
+func needlesFor(secrets []Secret, mode ProveMode, set *secret.Set) (*proof.Needles, error) {
+	var values []proof.Secret
+	for _, s := range secrets {
+		lease, _ := set.Get(s.ID)
 		// Without a proof, a short value is only to be redacted.
 		waived := s.Waived || mode == ProveOff
-		forNeedles = append(forNeedles, proof.Secret{ID: s.ID, Value: lease.Value, Waived: waived})
+		values = append(values, proof.Secret{ID: s.ID, Value: lease.Value, Waived: waived})
 	}
-	needles, err := proof.NewNeedles(forNeedles)
+	needles, err := proof.NewNeedles(values)
 	if short := (*proof.TooShortError)(nil); errors.As(err, &short) {
 		return nil, usage("--prove-waive "+short.ID+" to build without a proof for it", "%w", short)
 	}
