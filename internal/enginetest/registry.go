@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -64,6 +65,27 @@ func (r *Registry) Manifest(t testing.TB, repository, tag string) (digest, media
 		t.Fatal(err)
 	}
 	return resp.Header.Get("Docker-Content-Digest"), resp.Header.Get("Content-Type"), resp.StatusCode == http.StatusOK
+}
+
+// Index returns the index that a tag points at.
+func (r *Registry) Index(t testing.TB, repository, tag string) *v1.IndexManifest {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+r.Host+"/v2/"+repository+"/manifests/"+tag, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json")
+	req.SetBasicAuth(r.user, r.password)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	index, err := v1.ParseIndexManifest(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return index
 }
 
 // Repositories lists what the registry's storage knows of repositories, tagged or not.

@@ -158,6 +158,46 @@ func TestAttestations(t *testing.T) {
 	}
 }
 
+// TestSBOM has a scanner of our own write the bill of materials, which is a part of the image: the first scanner is clean,
+// the second one writes what it found in a file.
+func TestSBOM(t *testing.T) {
+	t.Parallel()
+	registry := enginetest.StartRegistry(t, "ci", "password")
+	b := newEmbeddedBox(t)
+	b.Login(registry)
+	scanner := registry.Host + "/scanner:1"
+	const script = `printf '{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://spdx.dev/Document","predicate":{"found":"%s"}}' \
+"$(cat $BUILDKIT_SCAN_SOURCE/name)" > $BUILDKIT_SCAN_DESTINATION/sbom.spdx.json`
+	b.Write("scan.sh", []byte(script))
+	value := withSecret(b, base+"COPY scan.sh /scan.sh\nCMD [\"/bin/sh\",\"/scan.sh\"]\n")
+	wantCode(t, buildWith(b, "embedded", "--push", "-t", scanner), 0)
+
+	args := []string{"--sbom", "generator=" + scanner, "-o", "type=oci,tar=false,dest=out", "-t", "app", "--format", "json"}
+	b.Write("Dockerfile", []byte(base+"RUN --mount=type=secret,id=npm test -s /run/secrets/npm && echo bill > /name\n"))
+	wantCode(t, buildWith(b, "embedded", args...), 0)
+	found := false
+	blobs, _ := filepath.Glob(b.Work + "/out/blobs/sha256/*")
+	for _, blob := range blobs {
+		found = found || bytes.Contains(readFile(t, blob), []byte(`"found":"bill"`))
+	}
+	if !found {
+		t.Error("there is no bill of materials")
+	}
+
+	// Only the bill holds the value, in a form that is none in the layer: it is the scanner that joins its halves.
+	b.Write("Dockerfile", []byte(base+"RUN --mount=type=secret,id=npm cut -c1-16 /run/secrets/npm > /name; cut -c17- /run/secrets/npm > /rest\n"))
+	wantCode(t, buildWith(b, "embedded", args...), 0)
+	b.Write("scan.sh", []byte(strings.Replace(script, "/name)", "/name)$(cat $BUILDKIT_SCAN_SOURCE/rest)", 1)))
+	halves := readFile(t, filepath.Join(b.Work, "Dockerfile"))
+	b.Write("Dockerfile", []byte(base+"COPY scan.sh /scan.sh\nCMD [\"/bin/sh\",\"/scan.sh\"]\n"))
+	wantCode(t, buildWith(b, "embedded", "--push", "-t", scanner), 0)
+	b.Write("Dockerfile", halves)
+	r := buildWith(b, "embedded", args...)
+	wantCode(t, r, 3)
+	wantText(t, r.Stdout, "attestation")
+	enginetest.NoTraces(t, "the output", r.All(), value)
+}
+
 // TestCacheExport wants an exported cache to serve another engine, and none of a leaking build.
 func TestCacheExport(t *testing.T) {
 	t.Parallel()

@@ -11,18 +11,15 @@ import (
 	"slices"
 
 	bx "github.com/docker/buildx/build"
-	resolver "github.com/docker/buildx/build/resolver" // calls itself noderesolver
 	"github.com/docker/buildx/builder"
 	"github.com/docker/buildx/driver"
 	"github.com/docker/buildx/util/confutil"
-	"github.com/docker/buildx/util/dockerutil"
 	"github.com/docker/buildx/util/progress"
 	"github.com/docker/cli/cli/command"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/identity"
 	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/util/progress/progressui"
-	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/tightlip/tightlip/build"
 )
 
@@ -147,39 +144,20 @@ func (e *Engine) solve(ctx context.Context, o *bx.Options, job build.Job, res *r
 		return err
 	}
 	w := newRedacting(printer, job.Redact)
-	if err := e.checkNodes(ctx, o, w); err != nil {
-		return errors.Join(err, printer.Wait())
+	parts, err := e.parts(ctx, o, w)
+	if err == nil {
+		err = e.solveParts(ctx, o, parts, w, res)
 	}
-	opts := map[string]bx.Options{target: *o}
-	resp, err := bx.Build(ctx, e.nodes, opts, dockerutil.NewClient(e.cli), e.config, w, nil)
 	w.Flush()
 	waitErr := printer.Wait()
+	if usage := (*build.UsageError)(nil); errors.As(err, &usage) {
+		return usage
+	}
 	if err != nil {
 		return e.failure(ctx, err, job)
 	}
-	res.response = resp[target]
 	res.warnings = printer.Warnings()
-	*o = opts[target]
 	return waitErr
-}
-
-// checkNodes refuses a build that several nodes of a builder would share: each would write a part of the image, which
-// could be named only where it was written.
-func (e *Engine) checkNodes(ctx context.Context, o *bx.Options, w progress.Writer) error {
-	if len(e.nodes) < 2 || o.CallFunc != nil {
-		return nil
-	}
-	resolved, err := resolver.ResolveAll(ctx, e.nodes, map[string][]ocispecs.Platform{target: o.Platforms}, w)
-	if err != nil {
-		return fmt.Errorf("choosing a node of builder %s: %w", e.displayName, err)
-	}
-	if n := len(resolved[target]); n > 1 {
-		return &build.UsageError{
-			Err: fmt.Errorf("builder %s would build these platforms on %d nodes, which is not supported", e.displayName, n),
-			Try: "build each platform by itself, or use a builder with one node",
-		}
-	}
-	return nil
 }
 
 // failure makes the error of a build fit to show.

@@ -118,6 +118,27 @@ func moveTree(from, to string) error {
 	})
 }
 
+// prune removes what is below dest and not below from. It follows no link below dest.
+func prune(from, dest string) error {
+	entries, err := os.ReadDir(dest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, d := range entries {
+		path, wanted := filepath.Join(dest, d.Name()), filepath.Join(from, d.Name())
+		info, statErr := os.Lstat(wanted)
+		switch {
+		case errors.Is(statErr, fs.ErrNotExist):
+			err = errors.Join(err, build.RemoveAll(path))
+		case statErr != nil:
+			err = errors.Join(err, statErr)
+		case info.IsDir() && d.IsDir():
+			err = errors.Join(err, prune(wanted, path))
+		}
+	}
+	return err
+}
+
 // move renames, or copies where the destination is on another file system.
 func move(path, dest string, d fs.DirEntry) error {
 	err := os.Rename(path, dest)

@@ -39,43 +39,96 @@ func (e *Engine) driver() *driver.DriverHandle {
 	return nil
 }
 
+// clients connects to the nodes that built.
+func (r *result) clients(ctx context.Context) (clients []*client.Client, err error) {
+	drivers := []*driver.DriverHandle{r.engine.driver()}
+	if len(r.nodes) > 0 {
+		drivers = nil
+	}
+	for _, n := range r.nodes {
+		drivers = append(drivers, n.Driver)
+	}
+	for _, d := range drivers {
+		c, err := d.Client(ctx)
+		if err != nil {
+			return clients, err
+		}
+		clients = append(clients, c)
+	}
+	return clients, nil
+}
+
 // Record implements build.Recorder.
 func (r *result) Record(ctx context.Context) (image.Image, error) {
 	if !r.engine.KeepsHistory(ctx) {
 		return nil, nil
 	}
-	c, err := r.engine.driver().Client(ctx)
+	clients, err := r.clients(ctx)
+	all := records{}
+	for _, c := range clients {
+		rec := &record{client: c, ref: r.ref}
+		all = append(all, rec)
+		if err == nil {
+			err = rec.load(ctx)
+		}
+	}
 	if err != nil {
+		all.Close()
 		return nil, err
 	}
-	rec := &record{client: c, ref: r.ref}
-	if err := rec.load(ctx); err != nil {
-		c.Close()
-		return nil, err
-	}
-	return rec, nil
+	return all, nil
 }
 
 // Forget implements build.Recorder.
 func (r *result) Forget(ctx context.Context) error {
-	c, err := r.engine.driver().Client(ctx)
-	if err != nil {
-		return err
+	clients, err := r.clients(ctx)
+	for _, c := range clients {
+		_, forget := c.ControlClient().UpdateBuildHistory(ctx, &controlapi.UpdateBuildHistoryRequest{Ref: r.ref, Delete: true})
+		err = errors.Join(err, forget, c.Close())
 	}
-	defer c.Close()
-	_, err = c.ControlClient().UpdateBuildHistory(ctx, &controlapi.UpdateBuildHistoryRequest{Ref: r.ref, Delete: true})
 	if err != nil {
 		return fmt.Errorf("deleting the builder's record of the build: %w", err)
 	}
 	return nil
 }
 
-// record is a build's record in the history of a BuildKit, to be read like an image.
+// records are what the nodes of a builder recorded of one build, to be read like an image.
+type records []*record
+
+// Ref implements image.Image.
+func (records) Ref() string { return "the builder's record of the build" }
+
+// Layout implements image.Image. A record has none.
+func (records) Layout(context.Context) (image.Layout, error) { return image.Layout{}, nil }
+
+// Close implements image.Image.
+func (all records) Close() error {
+	var errs []error
+	for _, r := range all {
+		errs = append(errs, r.client.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Blobs implements image.Image.
+func (all records) Blobs(ctx context.Context) iter.Seq2[image.Blob, error] {
+	return func(yield func(image.Blob, error) bool) {
+		for _, r := range all {
+			for b, err := range r.blobs(ctx) {
+				if !yield(b, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// record is a build's record in the history of a BuildKit.
 type record struct {
 	client  *client.Client
 	ref     string
 	message []byte // as BuildKit's API sends it: texts stand in it as they are
-	blobs   []ocispecs.Descriptor
+	parts   []ocispecs.Descriptor
 }
 
 func (r *record) load(ctx context.Context) error {
@@ -98,7 +151,7 @@ func (r *record) load(ctx context.Context) error {
 			if r.message, err = rec.MarshalVT(); err != nil {
 				return err
 			}
-			r.blobs = descriptors(rec)
+			r.parts = descriptors(rec)
 		}
 	}
 }
@@ -121,24 +174,15 @@ func descriptors(rec *controlapi.BuildHistoryRecord) []ocispecs.Descriptor {
 	return out
 }
 
-// Ref implements image.Image.
-func (r *record) Ref() string { return "the builder's record of the build" }
-
-// Layout implements image.Image. A record has none.
-func (r *record) Layout(context.Context) (image.Layout, error) { return image.Layout{}, nil }
-
-// Close implements image.Image.
-func (r *record) Close() error { return r.client.Close() }
-
-// Blobs implements image.Image. The logs come twice: as they are stored, and put together by step, because the
+// blobs are the blobs of the record. The logs come twice: as they are stored, and put together by step, because the
 // storage cuts them into pieces.
-func (r *record) Blobs(ctx context.Context) iter.Seq2[image.Blob, error] {
+func (r *record) blobs(ctx context.Context) iter.Seq2[image.Blob, error] {
 	return func(yield func(image.Blob, error) bool) {
 		if !yield(inMemory("the record itself", r.message), nil) {
 			return
 		}
 		store := proxy.NewContentStore(r.client.ContentClient())
-		for _, d := range r.blobs {
+		for _, d := range r.parts {
 			b := image.Blob{Kind: finding.InRecord, Path: "record " + d.MediaType, Digest: d.Digest.String(), MediaType: d.MediaType, Size: d.Size}
 			b.Open = func() (io.ReadCloser, error) {
 				at, err := store.ReaderAt(ctx, d)
@@ -153,7 +197,7 @@ func (r *record) Blobs(ctx context.Context) iter.Seq2[image.Blob, error] {
 		}
 		logs, err := r.logs(ctx)
 		if err != nil {
-			yield(image.Blob{}, fmt.Errorf("reading the logs of %s: %w", r.Ref(), err))
+			yield(image.Blob{}, fmt.Errorf("reading the logs of %s: %w", records{}.Ref(), err))
 			return
 		}
 		for name, text := range logs {

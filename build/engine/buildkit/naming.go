@@ -61,7 +61,10 @@ func (r *result) nameOutput(ctx context.Context, o output, n int) ([]string, err
 	case layout:
 		err = mergeLayout(at, o.dest, r.digest(), names)
 	case folder:
-		return file, moveTree(at, o.dest) // what was moved before an error is there
+		if o.delete {
+			err = prune(at, o.dest)
+		}
+		return file, errors.Join(err, moveTree(at, o.dest)) // what was moved before an error is there
 	case tarball:
 		err = r.writeTarball(at, o.dest)
 	default:

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	bx "github.com/docker/buildx/build"
 	"github.com/docker/buildx/util/buildflags"
 	"github.com/moby/buildkit/client"
 	"github.com/tightlip/tightlip/build"
@@ -39,10 +40,11 @@ type output struct {
 	insecure bool              // of a push: plain HTTP, or TLS that cannot be verified
 	context  string            // of a load: which Docker context
 	push     bool              // of a store: push it, too
+	delete   bool              // of a folder: what is there and was not built goes
 }
 
 // namingAttrs are what an exporter must not see before the proof: with one of them it names the image.
-var namingAttrs = []string{"name", "push", "push-by-digest", "registry.insecure", "context", "tar", "name-canonical", "dangling-name-prefix"}
+var namingAttrs = []string{"name", "push", "push-by-digest", "registry.insecure", "context", "tar", "name-canonical", "dangling-name-prefix", "mode"}
 
 // planOutputs decides what becomes of the build's result.
 func planOutputs(r *build.Request, kind builderKind) ([]output, error) {
@@ -58,6 +60,9 @@ func planOutputs(r *build.Request, kind builderKind) ([]output, error) {
 			return nil, err
 		}
 		outputs = append(outputs, o)
+	}
+	if err := checkDeletes(outputs, r.Allow); err != nil {
+		return nil, err
 	}
 	if len(outputs) == 0 {
 		outputs = append(outputs, output{place: cacheOnly})
@@ -107,11 +112,13 @@ func planOutput(e *buildflags.ExportEntry, r *build.Request, dockerStore bool) (
 	tar, err2 := flag(e.Attrs, "tar", true)
 	byDigest, err3 := flag(e.Attrs, "push-by-digest", false)
 	insecure, err4 := flag(e.Attrs, "registry.insecure", false)
-	for _, err := range []error{err1, err2, err3, err4} {
+	mode, err5 := localMode(e)
+	for _, err := range []error{err1, err2, err3, err4, err5} {
 		if err != nil {
 			return o, err
 		}
 	}
+	o.delete = mode == client.LocalExporterModeDelete
 	o.byDigest, o.insecure, o.docker = byDigest, insecure, e.Type == client.ExporterDocker
 	maps.DeleteFunc(o.attrs, func(k, _ string) bool { return slices.Contains(namingAttrs, k) })
 	if o.attrs == nil {
@@ -151,9 +158,6 @@ func (o output) decide(e *buildflags.ExportEntry, push, tar, dockerStore bool) (
 		}
 		return archive, nil
 	case client.ExporterLocal:
-		if e.Attrs["mode"] == "delete" {
-			return "", &build.UsageError{Err: fmt.Errorf("the local exporter's mode=delete is not supported"), Try: "an empty folder as dest="}
-		}
 		return folder, o.needFolder(e.Type)
 	case client.ExporterTar:
 		return tarball, nil
@@ -164,6 +168,36 @@ func (o output) decide(e *buildflags.ExportEntry, push, tar, dockerStore bool) (
 		return cacheOnly, nil
 	}
 	return "", &build.UsageError{Err: fmt.Errorf("unknown output type %q", e.Type), Try: "type= one of image, registry, docker, oci, local, tar, cacheonly"}
+}
+
+func localMode(e *buildflags.ExportEntry) (client.LocalExporterMode, error) {
+	if e.Type != client.ExporterLocal {
+		return "", nil
+	}
+	mode, err := client.ParseLocalExporterMode(e.Attrs["mode"])
+	if err != nil {
+		return "", &build.UsageError{Err: err, Try: "mode=copy or mode=delete"}
+	}
+	return mode, nil
+}
+
+// checkDeletes refuses to empty a folder outside the working folder, unless the user allowed it, as buildx does.
+func checkDeletes(outputs []output, allow []string) error {
+	var list []client.ExportEntry
+	for _, o := range outputs {
+		if o.delete {
+			attrs := map[string]string{"mode": string(client.LocalExporterModeDelete)}
+			list = append(list, client.ExportEntry{Type: client.ExporterLocal, Attrs: attrs, OutputDir: o.dest})
+		}
+	}
+	_, allowed, err := buildflags.ParseEntitlements(allow)
+	if err == nil {
+		err = bx.ValidateLocalExportDelete(list, allowed)
+	}
+	if err != nil {
+		return &build.UsageError{Err: err}
+	}
+	return nil
 }
 
 func (o output) needFolder(exporter string) error {

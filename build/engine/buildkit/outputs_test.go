@@ -81,7 +81,7 @@ func TestPlanOutputsRefuses(t *testing.T) {
 		{container, build.Request{Output: []string{"type=image,name=a"}}},
 		{container, build.Request{Output: []string{"type=strange"}}},
 		{container, build.Request{Output: []string{"type=local"}}},
-		{container, build.Request{Output: []string{"type=local,dest=d,mode=delete"}}},
+		{container, build.Request{Output: []string{"type=local,dest=/d,mode=delete"}}},
 		{container, build.Request{Tag: []string{"a"}, Output: []string{"type=image,push=perhaps"}}},
 	} {
 		_, err := planOutputs(&test.request, test.kind)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	bx "github.com/docker/buildx/build"
+	"github.com/docker/buildx/builder"
 	"github.com/docker/buildx/util/dockerutil"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
@@ -19,7 +20,8 @@ type result struct {
 	engine   *Engine
 	job      build.Job
 	outputs  []output
-	ref      string // of the build, in the engine's history
+	ref      string         // of the build, in the engine's history
+	nodes    []builder.Node // that built it; none stands for the only one
 	response *client.SolveResponse
 	warnings []client.VertexWarning
 	cacheTo  []client.CacheOptionsEntry
