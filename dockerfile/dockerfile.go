@@ -19,6 +19,7 @@ type File struct {
 	name   string
 	lines  []string
 	stages []instructions.Stage
+	args   []instructions.ArgCommand // before the first FROM
 }
 
 // Instruction is one instruction of a stage.
@@ -34,12 +35,21 @@ func Parse(name string, src []byte) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing %s: %w", name, err)
 	}
-	stages, _, err := instructions.Parse(ast.AST, linter.New(&linter.Config{}))
+	stages, args, err := instructions.Parse(ast.AST, linter.New(&linter.Config{}))
 	if err != nil {
 		return nil, fmt.Errorf("parsing %s: %w", name, err)
 	}
-	return &File{name: name, lines: strings.SplitAfter(string(src), "\n"), stages: stages}, nil
+	return &File{name: name, lines: strings.SplitAfter(string(src), "\n"), stages: stages, args: args}, nil
 }
+
+// Stages are the stages as BuildKit's parser has them.
+func (f *File) Stages() []instructions.Stage { return f.stages }
+
+// Args are the ARG instructions before the first FROM.
+func (f *File) Args() []instructions.ArgCommand { return f.args }
+
+// Stage finds a stage before the n-th by name or number, as FROM and --target do; -1 if there is none.
+func (f *File) Stage(name string, n int) int { return f.stage(name, n) }
 
 // Name is the name that Parse was given.
 func (f *File) Name() string { return f.name }

@@ -1,0 +1,493 @@
+// Package translate writes Dockerfiles for builders that do not know BuildKit's mounts and heredocs. What a step does, and
+// what it leaves in the image, stays the same.
+package translate
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerfile/shell"
+	"github.com/tightlip/tightlip/broker/shim"
+	"github.com/tightlip/tightlip/dockerfile"
+)
+
+// Options are what a translation depends on beside the file.
+type Options struct {
+	Target    string            // the stage to build; empty is the last one
+	BuildArgs map[string]string // which decide what FROM $BASE means
+	// Base tells about an image that a stage starts from. It may be nil: then images run as root and have /bin/sh.
+	Base func(name, platform string) (Base, error)
+	// Changed returns a text to be put into each step that uses a secret. It may be nil.
+	Changed func(secretID string) (text string, ok bool)
+	// NoFiles refuses what would need another file in the build context.
+	NoFiles bool
+}
+
+// Base is what has to be known of a base image.
+type Base struct {
+	User    string
+	Shell   []string
+	OnBuild []string
+	// Tools are those of the Fetchers and /bin/sh that the image has; nil if that is not known.
+	Tools []string
+}
+
+// Result is a translated Dockerfile.
+type Result struct {
+	Dockerfile []byte
+	Lines      []int             // for each of its lines, the line of the original, counted from 1
+	Files      map[string][]byte // to be added to the build context, by path
+	Steps      []Step
+	Notes      []Note
+}
+
+// Step is an instruction that was translated.
+type Step struct {
+	Line int
+	Text string // the instruction of the original
+	New  string // what became of it, without the newline
+	Uses []Use
+}
+
+// Use is a secret or SSH agent that a step asks for.
+type Use struct {
+	Kind     shim.Kind
+	ID       string
+	Required bool
+}
+
+// Note is what the user should know about a step.
+type Note struct {
+	Line int
+	Text string
+}
+
+// Error is an instruction that has no translation.
+type Error struct {
+	Line int
+	Text string // the instruction's first line
+	Why  string
+	Try  string
+}
+
+// Error implements error.
+func (e *Error) Error() string { return fmt.Sprintf("line %d: %s: %s", e.Line, e.Text, e.Why) }
+
+// Hint is what the user can do.
+func (e *Error) Hint() string { return e.Try }
+
+// buildWithBuildKit is the hint that always helps.
+const buildWithBuildKit = "build it with BuildKit: --engine docker or --engine embedded"
+
+// Classic translates a Dockerfile for Docker's classic builder, as it has been since version 17.
+func Classic(f *dockerfile.File, o Options) (*Result, error) {
+	t := &translation{file: f, o: o, res: &Result{Files: map[string][]byte{}}}
+	last := len(f.Stages()) - 1
+	if o.Target != "" {
+		if last = f.Stage(o.Target, len(f.Stages())); last < 0 {
+			return nil, fmt.Errorf("the Dockerfile has no stage %q", o.Target)
+		}
+	}
+	for i := range last + 1 {
+		if err := t.stage(i, i == last); err != nil {
+			return nil, err
+		}
+	}
+	t.res.Dockerfile, t.res.Lines = f.Apply(t.edits)
+	return t.res, nil
+}
+
+type translation struct {
+	file   *dockerfile.File
+	o      Options
+	states []state
+	edits  []dockerfile.Edit
+	res    *Result
+}
+
+// state is what an instruction depends on in the stage before it.
+type state struct {
+	user    string
+	shell   []string
+	tools   []string // nil if not known
+	empty   bool     // nothing is in it: FROM scratch
+	onBuild []*instructions.OnbuildCommand
+}
+
+func (t *translation) stage(n int, last bool) error {
+	stage := t.file.Stages()[n]
+	s, err := t.base(n, stage)
+	if err != nil {
+		return err
+	}
+	for _, c := range stage.Commands {
+		if err := t.command(&s, c); err != nil {
+			return err
+		}
+	}
+	// The builder runs an earlier stage's triggers as they stand there. Those of the last stage are for other builders.
+	if !last {
+		for _, c := range s.onBuild {
+			if err := t.trigger(s, c); err != nil {
+				return err
+			}
+		}
+	}
+	t.states = append(t.states, s)
+	return nil
+}
+
+// base is the state that a stage begins with.
+func (t *translation) base(n int, stage instructions.Stage) (state, error) {
+	if i := t.file.Stage(stage.BaseName, n); i >= 0 {
+		s := t.states[i]
+		s.onBuild = nil
+		return s, nil
+	}
+	name, err := t.expand(stage.BaseName)
+	if err != nil {
+		return state{}, t.fail(stage.Location, err.Error(), "")
+	}
+	if name == "scratch" {
+		return state{empty: true}, nil
+	}
+	if t.o.Base == nil {
+		return state{}, nil
+	}
+	b, err := t.o.Base(name, stage.Platform)
+	if err != nil {
+		return state{}, err
+	}
+	for _, trigger := range b.OnBuild {
+		if usesBuildKit(trigger) {
+			return state{}, t.fail(stage.Location, fmt.Sprintf("image %s has the trigger %q", name, trigger), buildWithBuildKit)
+		}
+	}
+	return state{user: b.User, shell: b.Shell, tools: b.Tools}, nil
+}
+
+// usesBuildKit tells whether a trigger needs mounts or heredocs.
+func usesBuildKit(trigger string) bool {
+	f, err := dockerfile.Parse("trigger", []byte("FROM scratch\n"+trigger+"\n"))
+	if err != nil || len(f.Stages()[0].Commands) != 1 {
+		return false
+	}
+	run, ok := f.Stages()[0].Commands[0].(*instructions.RunCommand)
+	return ok && (len(instructions.GetMounts(run)) > 0 || len(run.Files) > 0)
+}
+
+// expand replaces the variables in the name of a base image.
+func (t *translation) expand(word string) (string, error) {
+	env := []string{}
+	lex := shell.NewLex('\\')
+	for _, c := range t.file.Args() {
+		for _, a := range c.Args {
+			value, given := t.o.BuildArgs[a.Key]
+			if !given && a.Value != nil {
+				expanded, _, err := lex.ProcessWord(*a.Value, shell.EnvsFromSlice(env))
+				if err != nil {
+					return "", err
+				}
+				value = expanded
+			}
+			env = append(env, a.Key+"="+value)
+		}
+	}
+	out, _, err := lex.ProcessWord(word, shell.EnvsFromSlice(env))
+	return out, err
+}
+
+func (t *translation) command(s *state, c instructions.Command) error {
+	switch c := c.(type) {
+	case *instructions.UserCommand:
+		s.user = c.User
+	case *instructions.ShellCommand:
+		s.shell = c.Shell
+	case *instructions.OnbuildCommand:
+		s.onBuild = append(s.onBuild, c)
+	case *instructions.RunCommand:
+		text, err := t.run(*s, c, c.Location())
+		s.empty, s.tools = false, nil // it may have brought any
+		if err != nil || text == nil {
+			return err
+		}
+		t.replace(c.Location(), text)
+	case *instructions.CopyCommand:
+		s.empty, s.tools = false, nil
+		return t.copy(c, c.SourcesAndDest, copyFlags{c.Link, c.Chmod, c.Parents, c.ExcludePatterns, ""})
+	case *instructions.AddCommand:
+		s.empty, s.tools = false, nil
+		return t.copy(c, c.SourcesAndDest, copyFlags{c.Link, c.Chmod, false, c.ExcludePatterns, c.Checksum})
+	}
+	return nil
+}
+
+// replace puts new instructions in the place of one.
+func (t *translation) replace(at []parser.Range, text []string) {
+	t.edits = append(t.edits, dockerfile.EditOf(at, strings.Join(text, "\n")+"\n"))
+}
+
+// fail makes the error of an instruction.
+func (t *translation) fail(at []parser.Range, why, try string) error {
+	first, _, _ := strings.Cut(t.file.Text(at), "\n")
+	return &Error{Line: dockerfile.EditOf(at, "").First, Text: strings.TrimSpace(first), Why: why, Try: cmp.Or(try, buildWithBuildKit)}
+}
+
+func (t *translation) note(at []parser.Range, format string, args ...any) {
+	t.res.Notes = append(t.res.Notes, Note{dockerfile.EditOf(at, "").First, fmt.Sprintf(format, args...)})
+}
+
+// run translates a RUN. No text and no error: it stays as it is.
+func (t *translation) run(s state, c *instructions.RunCommand, at []parser.Range) ([]string, error) {
+	if err := t.checkRun(c, at); err != nil {
+		return nil, err
+	}
+	spec, err := t.mounts(c, at)
+	if err != nil {
+		return nil, err
+	}
+	script := commandOf(c, s.shell, &spec)
+	flags := len(c.FlagsUsed) > 0
+	if len(spec.Mounts) == 0 {
+		if len(c.Files) == 0 && !flags {
+			return nil, nil
+		}
+		return t.step(c, at, spec, instruction(script)), nil
+	}
+	if err := t.canFetch(s, at); err != nil {
+		return nil, err
+	}
+	spec.Command = script
+	if isRoot(s.user) {
+		return t.step(c, at, spec, wrapped(spec, s.shell)), nil
+	}
+	// Where the mounts go, only root may write.
+	spec.User = s.user
+	return t.step(c, at, spec, "USER 0", wrapped(spec, s.shell), "USER "+s.user), nil
+}
+
+func (t *translation) step(c *instructions.RunCommand, at []parser.Range, spec shim.Spec, text ...string) []string {
+	step := Step{Line: dockerfile.EditOf(at, "").First, Text: strings.TrimRight(t.file.Text(at), "\r\n")}
+	for _, line := range text {
+		if strings.HasPrefix(line, "RUN ") {
+			step.New = line
+		}
+	}
+	for _, m := range spec.Mounts {
+		if m.Kind == shim.Secret || m.Kind == shim.SSH {
+			step.Uses = append(step.Uses, Use{m.Kind, m.ID, m.Required})
+		}
+	}
+	t.res.Steps = append(t.res.Steps, step)
+	return text
+}
+
+func isRoot(user string) bool {
+	name, group, _ := strings.Cut(user, ":")
+	return slices.Contains([]string{"", "0", "root"}, name) && slices.Contains([]string{"", "0", "root"}, group)
+}
+
+// canFetch refuses a step that is known to have nothing to fetch its secrets with.
+func (t *translation) canFetch(s state, at []parser.Range) error {
+	const try = "give the step a shell and one of curl, wget, busybox, python, perl or bash, or " + buildWithBuildKit
+	if s.empty {
+		return t.fail(at, "nothing is in this image yet that could fetch a secret", try)
+	}
+	has := func(tool string) bool { return slices.Contains(s.tools, tool) }
+	if s.tools != nil && (!has("sh") && len(s.shell) == 0 || !slices.ContainsFunc(Fetchers, has)) {
+		return t.fail(at, "this image has nothing that could fetch a secret", try)
+	}
+	return nil
+}
+
+// checkRun refuses what the builder has no flag for.
+func (t *translation) checkRun(c *instructions.RunCommand, at []parser.Range) error {
+	if n := instructions.GetNetwork(c); n != instructions.NetworkDefault {
+		return t.fail(at, fmt.Sprintf("this builder cannot run one step with --network=%s", n), "")
+	}
+	if s := instructions.GetSecurity(c); s != instructions.SecuritySandbox {
+		return t.fail(at, fmt.Sprintf("this builder cannot run a step with --security=%s", s), "")
+	}
+	for _, flag := range c.FlagsUsed {
+		if !slices.Contains([]string{"mount", "network", "security"}, flag) {
+			return t.fail(at, "this builder has no flag --"+flag, "")
+		}
+	}
+	return nil
+}
+
+// mounts are the mounts that a step gets from the shim.
+func (t *translation) mounts(c *instructions.RunCommand, at []parser.Range) (shim.Spec, error) {
+	var spec shim.Spec
+	variable := ""
+	err := c.Expand(func(word string) (string, error) {
+		if strings.ContainsRune(word, '$') {
+			variable = word
+		}
+		return word, nil
+	})
+	if err != nil {
+		return spec, t.fail(at, err.Error(), "")
+	}
+	if variable != "" {
+		return spec, t.fail(at, fmt.Sprintf("a mount holds the variable %s, whose value is not known here", variable), "")
+	}
+	agents := 0
+	for _, m := range instructions.GetMounts(c) {
+		switch m.Type {
+		case instructions.MountTypeSecret:
+			mount := secretMount(m)
+			spec.Mounts = append(spec.Mounts, mount)
+			if t.o.Changed != nil {
+				if text, ok := t.o.Changed(mount.ID); ok {
+					spec.Changed = append(spec.Changed, text)
+				}
+			}
+		case instructions.MountTypeSSH:
+			spec.Mounts = append(spec.Mounts, sshMount(m, agents))
+			agents++
+		case instructions.MountTypeTmpfs:
+			spec.Mounts = append(spec.Mounts, shim.Mount{Kind: shim.Tmpfs, Target: m.Target})
+		case instructions.MountTypeCache:
+			t.note(at, "runs without its cache at %s: this builder has none", m.Target)
+		default:
+			return spec, t.fail(at, fmt.Sprintf("this builder has no mount of type %s", m.Type), "")
+		}
+	}
+	return spec, nil
+}
+
+// secretMount fills BuildKit's defaults in.
+func secretMount(m *instructions.Mount) shim.Mount {
+	id := cmp.Or(m.Source, m.CacheID)
+	if id == "" {
+		id = path.Base(m.Target)
+	}
+	out := shim.Mount{Kind: shim.Secret, ID: id, Target: m.Target, Required: m.Required}
+	if m.Env != nil {
+		out.Env = cmp.Or(*m.Env, id)
+	} else if out.Target == "" {
+		out.Target = "/run/secrets/" + path.Base(id)
+	}
+	return withOwner(out, m, 0o400)
+}
+
+func sshMount(m *instructions.Mount, n int) shim.Mount {
+	out := shim.Mount{Kind: shim.SSH, ID: cmp.Or(m.CacheID, "default"), Target: m.Target, Required: m.Required}
+	if out.Target == "" {
+		out.Target = fmt.Sprintf("/run/buildkit/ssh_agent.%d", n)
+	}
+	return withOwner(out, m, 0o600)
+}
+
+func withOwner(out shim.Mount, m *instructions.Mount, mode uint64) shim.Mount {
+	if m.Mode != nil {
+		mode = *m.Mode
+	}
+	if m.UID != nil {
+		out.UID = int(*m.UID)
+	}
+	if m.GID != nil {
+		out.GID = int(*m.GID)
+	}
+	if out.Target != "" {
+		out.Target = path.Join("/", out.Target)
+		out.Mode = fileMode(mode)
+	}
+	return out
+}
+
+// commandOf is what a RUN runs, with its shell. A heredoc that begins with #! becomes a file, as in BuildKit.
+func commandOf(c *instructions.RunCommand, shell []string, spec *shim.Spec) []string {
+	args := c.CmdLine
+	if len(c.Files) > 0 {
+		if parser.MustParseHeredoc(args[0]) == nil {
+			return withShell(shell, c.PrependShell, withHeredocs(args[0], c.Files))
+		}
+		data := c.Files[0].Data
+		if c.Files[0].Chomp {
+			data = parser.ChompHeredocContent(data)
+		}
+		if strings.HasPrefix(data, "#!") {
+			file := "/dev/pipes/" + c.Files[0].Name
+			spec.Mounts = append(spec.Mounts, shim.Mount{Kind: shim.Script, ID: c.Files[0].Name, Target: file, Text: data})
+			return withShell(shell, c.PrependShell, file)
+		}
+		args = []string{data}
+	}
+	return withShell(shell, c.PrependShell, args...)
+}
+
+// withHeredocs puts the documents back behind the command, for the shell to read.
+func withHeredocs(command string, files []instructions.ShellInlineFile) string {
+	var b strings.Builder
+	b.WriteString(command)
+	for _, f := range files {
+		b.WriteString("\n" + f.Data + f.Name)
+	}
+	return b.String()
+}
+
+func withShell(shell []string, prepend bool, args ...string) []string {
+	if !prepend {
+		return args
+	}
+	if len(shell) == 0 {
+		shell = []string{"/bin/sh", "-c"}
+	}
+	return append(slices.Clone(shell), strings.Join(args, " "))
+}
+
+// trigger translates an ONBUILD of a stage that another stage starts from.
+func (t *translation) trigger(s state, c *instructions.OnbuildCommand) error {
+	f, err := dockerfile.Parse("trigger", []byte("FROM scratch\n"+c.Expression+"\n"))
+	if err != nil || len(f.Stages()[0].Commands) != 1 {
+		return nil // the builder says what is wrong with it
+	}
+	run, ok := f.Stages()[0].Commands[0].(*instructions.RunCommand)
+	if !ok {
+		return nil
+	}
+	s.empty, s.tools = false, nil
+	text, err := t.run(s, run, c.Location())
+	if err != nil || text == nil {
+		return err
+	}
+	for i := range text {
+		text[i] = "ONBUILD " + text[i]
+	}
+	t.replace(c.Location(), text)
+	return nil
+}
+
+// Requires lists the secrets or agents that steps cannot do without, each with the line of the first such step.
+func (r *Result) Requires(kind shim.Kind) map[string]int {
+	out := map[string]int{}
+	for _, s := range r.Steps {
+		for _, u := range s.Uses {
+			if _, ok := out[u.ID]; !ok && u.Kind == kind && u.Required {
+				out[u.ID] = s.Line
+			}
+		}
+	}
+	return out
+}
+
+// IDs lists all secrets or agents that steps may ask for, sorted.
+func (r *Result) IDs(kind shim.Kind) []string {
+	ids := map[string]bool{}
+	for _, s := range r.Steps {
+		for _, u := range s.Uses {
+			if u.Kind == kind {
+				ids[u.ID] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(ids))
+}

@@ -1,0 +1,233 @@
+package translate_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/tightlip/tightlip/broker/shim"
+	"github.com/tightlip/tightlip/dockerfile"
+	"github.com/tightlip/tightlip/dockerfile/translate"
+)
+
+func translated(t testing.TB, src string, o translate.Options) (*translate.Result, error) {
+	t.Helper()
+	f, err := dockerfile.Parse("Dockerfile", []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return translate.Classic(f, o)
+}
+
+// short shows a translated file with each bootstrap as BOOT and each array as words.
+func short(t testing.TB, r *translate.Result) string {
+	t.Helper()
+	var out []string
+	for line := range strings.Lines(string(r.Dockerfile)) {
+		before, array, ok := strings.Cut(line, "RUN [")
+		var args []string
+		if !ok || json.Unmarshal([]byte("["+array), &args) != nil {
+			out = append(out, line)
+			continue
+		}
+		for i, a := range args {
+			if strings.HasPrefix(a, "e() {") {
+				args[i] = "BOOT"
+			} else if strings.ContainsAny(a, " \n") {
+				args[i] = fmt.Sprintf("%q", a)
+			}
+		}
+		out = append(out, before+"RUN "+strings.Join(args, " ")+"\n")
+	}
+	return strings.Join(out, "")
+}
+
+func TestClassic(t *testing.T) {
+	for _, tt := range []struct{ name, in, want string }{
+		{"nothing to do", "FROM a\n# comment\nRUN x \\\n  y\n", "FROM a\n# comment\nRUN x \\\n  y\n"},
+		{
+			"shell form", "FROM a\nRUN --mount=type=secret,id=npm npm ci\n",
+			"FROM a\nRUN /bin/sh -c BOOT tightlip --secret npm --target /run/secrets/npm --mode 0400 -- /bin/sh -c \"npm ci\"\n",
+		},
+		{
+			"exec form", "FROM a\nRUN --mount=type=secret,id=npm,target=/x [\"npm\", \"a b\"]\n",
+			"FROM a\nRUN /bin/sh -c BOOT tightlip --secret npm --target /x --mode 0400 -- npm \"a b\"\n",
+		},
+		{
+			"every option", "FROM a\nRUN --mount=type=secret,id=a,dst=/x/y,mode=0644,uid=5,gid=6,required=true --mount=type=secret,id=b,env=B,required x\n",
+			"FROM a\nRUN /bin/sh -c BOOT tightlip --secret a --target /x/y --mode 0644 --uid 5 --gid 6 --required --secret b --env B --required -- /bin/sh -c x\n",
+		},
+		{
+			"default id", "FROM a\nRUN --mount=type=secret,target=/root/.npmrc x\n",
+			"FROM a\nRUN /bin/sh -c BOOT tightlip --secret .npmrc --target /root/.npmrc --mode 0400 -- /bin/sh -c x\n",
+		},
+		{
+			"ssh", "FROM a\nRUN --mount=type=ssh --mount=type=ssh,id=two,target=/s,mode=0666 x\n",
+			"FROM a\nRUN /bin/sh -c BOOT tightlip --ssh default --target /run/buildkit/ssh_agent.0 --mode 0600 --ssh two --target /s --mode 0666 -- /bin/sh -c x\n",
+		},
+		{
+			"tmpfs and cache", "FROM a\nRUN --mount=type=tmpfs,target=/t --mount=type=cache,target=/c x\n",
+			"FROM a\nRUN /bin/sh -c BOOT tightlip --tmpfs  --target /t -- /bin/sh -c x\n",
+		},
+		{"only a cache", "FROM a\nRUN --mount=type=cache,target=/c x\n", "FROM a\nRUN /bin/sh -c x\n"},
+		{
+			"continuation lines and comments", "FROM a\nRUN --mount=type=secret,id=n \\\n  # why\n  one && \\\n  two\nENV A=b\n",
+			"FROM a\nRUN /bin/sh -c BOOT tightlip --secret n --target /run/secrets/n --mode 0400 -- /bin/sh -c \"one &&   two\"\nENV A=b\n",
+		},
+		{
+			"escape directive", "# escape=`\nFROM a\nRUN --mount=type=secret,id=n `\n  one \\n\n",
+			"# escape=`\nFROM a\nRUN /bin/sh -c BOOT tightlip --secret n --target /run/secrets/n --mode 0400 -- /bin/sh -c \"one \\\\n\"\n",
+		},
+		{
+			"SHELL", "FROM a AS b\nSHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\nFROM b\nRUN --mount=type=secret,id=n x\n",
+			"FROM a AS b\nSHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\nFROM b\nRUN /bin/bash -c BOOT tightlip --secret n --target /run/secrets/n --mode 0400 -- /bin/bash -o pipefail -c x\n",
+		},
+		{
+			"SHELL that is no shell", "FROM a\nSHELL [\"python3\", \"-c\"]\nRUN --mount=type=secret,id=n x\n",
+			"FROM a\nSHELL [\"python3\", \"-c\"]\nRUN /bin/sh -c BOOT tightlip --secret n --target /run/secrets/n --mode 0400 -- python3 -c x\n",
+		},
+		{
+			"USER", "FROM a\nUSER app:www\nRUN --mount=type=secret,id=n x\nRUN y\n",
+			"FROM a\nUSER app:www\nUSER 0\nRUN /bin/sh -c BOOT tightlip --secret n --target /run/secrets/n --mode 0400 --user app:www -- /bin/sh -c x\nUSER app:www\nRUN y\n",
+		},
+		{
+			"USER root", "FROM a\nUSER root\nRUN --mount=type=secret,id=n x\n",
+			"FROM a\nUSER root\nRUN /bin/sh -c BOOT tightlip --secret n --target /run/secrets/n --mode 0400 -- /bin/sh -c x\n",
+		},
+		{"heredoc", "FROM a\nRUN <<EOF\none\ntwo\nEOF\n", "FROM a\nRUN /bin/sh -c \"one\\ntwo\\n\"\n"},
+		{"heredoc with a command", "FROM a\nRUN cat <<EOF > /f\none\nEOF\n", "FROM a\nRUN /bin/sh -c \"cat <<EOF > /f\\none\\nEOF\"\n"},
+		{
+			"heredoc with a secret", "FROM a\nRUN --mount=type=secret,id=n <<EOF\none\nEOF\nRUN y\n",
+			"FROM a\nRUN /bin/sh -c BOOT tightlip --secret n --target /run/secrets/n --mode 0400 -- /bin/sh -c \"one\\n\"\nRUN y\n",
+		},
+		{
+			"script", "FROM a\nRUN <<EOF\n#!/bin/x\nEOF\n",
+			"FROM a\nRUN /bin/sh -c BOOT tightlip --script EOF --target /dev/pipes/EOF --text \"#!/bin/x\\n\" -- /bin/sh -c /dev/pipes/EOF\n",
+		},
+		{"document", "FROM a\nCOPY --chown=1:1 x <<EOF \\\n /y/\ndoc\nEOF\nRUN z\n", "FROM a\nCOPY --chown=1:1 x .tightlip-2/EOF \\\n /y/\nRUN z\n"},
+		{"link", "FROM a\nCOPY --link --from=b x y\n", "FROM a\nCOPY --from=b x y\n"},
+		{
+			"ONBUILD of the image", "FROM a\nONBUILD RUN --mount=type=secret,id=n x\n",
+			"FROM a\nONBUILD RUN --mount=type=secret,id=n x\n",
+		},
+		{
+			"ONBUILD of a stage", "FROM a AS b\nUSER app\nONBUILD RUN --mount=type=secret,id=n x\nFROM b\n",
+			"FROM a AS b\nUSER app\nONBUILD USER 0\nONBUILD RUN /bin/sh -c BOOT tightlip --secret n --target /run/secrets/n --mode 0400 --user app -- /bin/sh -c x\nONBUILD USER app\nFROM b\n",
+		},
+		{"no newline at the end", "FROM a\nRUN --mount=type=cache,target=/c x", "FROM a\nRUN /bin/sh -c x\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r, err := translated(t, tt.in, translate.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := short(t, r); got != tt.want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, tt.want)
+			}
+			if lines := strings.Count(string(r.Dockerfile), "\n"); len(r.Lines) < lines {
+				t.Errorf("%d lines have %d origins", lines, len(r.Lines))
+			}
+			again, err := translated(t, tt.in, translate.Options{})
+			if err != nil || string(again.Dockerfile) != string(r.Dockerfile) {
+				t.Error("the second translation is another one")
+			}
+		})
+	}
+}
+
+func TestClassicRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		in   string
+		o    translate.Options
+		line int
+		want string
+	}{
+		{in: "FROM scratch\nRUN --mount=type=secret,id=n [\"x\"]\n", line: 2, want: "nothing is in this image yet"},
+		{in: "FROM a\nRUN --mount=type=bind,target=/x y\n", line: 2, want: "no mount of type bind"},
+		{in: "FROM a\nRUN --network=none y\n", line: 2, want: "--network=none"},
+		{in: "FROM a\nARG N\nRUN --mount=type=secret,id=$N y\n", line: 3, want: "the variable $N"},
+		{in: "FROM a\nCOPY --chmod=755 a b\n", line: 2, want: "COPY --chmod"},
+		{in: "FROM a\nADD --checksum=sha256:" + strings.Repeat("a", 64) + " http://x/y b\n", line: 2, want: "ADD --checksum"},
+		{in: "FROM a\nCOPY <<EOF /x\n$HOME\nEOF\n", line: 2, want: "variables"},
+		{in: "FROM a\nCOPY <<EOF /x\nx\nEOF\n", o: translate.Options{NoFiles: true}, line: 2, want: "file of the build context"},
+		{in: "FROM a\nRUN --mount=type=secret,id=n y\n", o: baseOf(translate.Base{Tools: []string{"sh"}}), line: 2, want: "nothing that could fetch"},
+		{in: "FROM a\nRUN x\n", o: baseOf(translate.Base{OnBuild: []string{"RUN --mount=type=secret,id=n y"}}), line: 1, want: "has the trigger"},
+	} {
+		_, err := translated(t, tt.in, tt.o)
+		e := (*translate.Error)(nil)
+		if !errors.As(err, &e) || e.Line != tt.line || !strings.Contains(err.Error(), tt.want) || e.Hint() == "" {
+			t.Errorf("%q: got %v, want line %d: %s", tt.in, err, tt.line, tt.want)
+		}
+	}
+}
+
+func baseOf(b translate.Base) translate.Options {
+	return translate.Options{Base: func(string, string) (translate.Base, error) { return b, nil }}
+}
+
+// TestBase wants images looked up by their names with the variables replaced, and what they say used.
+func TestBase(t *testing.T) {
+	var asked []string
+	o := translate.Options{BuildArgs: map[string]string{"TAG": "2"}, Target: "b", Base: func(name, _ string) (translate.Base, error) {
+		asked = append(asked, name)
+		return translate.Base{User: "7", Shell: []string{"/bin/ash", "-c"}, Tools: []string{"wget"}}, nil
+	}}
+	r, err := translated(t, "ARG TAG=1\nARG NAME=app:${TAG}\nFROM ${NAME} AS b\nRUN --mount=type=secret,id=n x\nFROM never\n", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "RUN /bin/ash -c BOOT tightlip --secret n --target /run/secrets/n --mode 0400 --user 7 -- /bin/ash -c x\nUSER 7\n"
+	if got := short(t, r); !strings.Contains(got, "USER 0\n"+want) {
+		t.Errorf("got:\n%s", got)
+	}
+	if !reflect.DeepEqual(asked, []string{"app:2"}) {
+		t.Errorf("asked for %q", asked)
+	}
+	if want := []int{1, 2, 3, 4, 4, 4, 5, 6}; !reflect.DeepEqual(r.Lines, want) {
+		t.Errorf("the lines come from %v, want %v", r.Lines, want)
+	}
+}
+
+func TestUses(t *testing.T) {
+	o := translate.Options{Changed: func(id string) (string, bool) { return "print-of-" + id, id == "b" }}
+	r, err := translated(t, "FROM a\nRUN --mount=type=secret,id=a x\nRUN --mount=type=secret,id=b,required --mount=type=ssh --mount=type=cache,target=/c y\n", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.IDs(shim.Secret); !reflect.DeepEqual(got, []string{"a", "b"}) {
+		t.Errorf("secrets %q", got)
+	}
+	if got := r.Requires(shim.Secret); !reflect.DeepEqual(got, map[string]int{"b": 3}) {
+		t.Errorf("required %v", got)
+	}
+	if !strings.Contains(short(t, r), "--changed print-of-b") || len(r.Notes) != 1 || r.Notes[0].Line != 3 {
+		t.Errorf("got %s, %v", short(t, r), r.Notes)
+	}
+}
+
+func FuzzClassic(f *testing.F) {
+	f.Add("FROM a\nUSER x\nRUN --mount=type=secret,id=n,env=E <<EOF\n#!/x\nEOF\nCOPY --link <<-'X' /y\n\tdoc\nX\n")
+	f.Add("FROM a AS b\nONBUILD RUN --mount=type=ssh x\nFROM b\nSHELL [\"p\"]\nRUN --mount=type=tmpfs,target=/t [\"q\"]\n")
+	f.Fuzz(func(t *testing.T, src string) {
+		file, err := dockerfile.Parse("Dockerfile", []byte(src))
+		if err != nil {
+			return
+		}
+		r, err := translate.Classic(file, translate.Options{})
+		if err != nil {
+			return
+		}
+		// What comes out parses, and has nothing left to translate.
+		out, err := dockerfile.Parse("Dockerfile", r.Dockerfile)
+		if err != nil {
+			t.Fatalf("%v:\n%s", err, r.Dockerfile)
+		}
+		again, err := translate.Classic(out, translate.Options{})
+		if err == nil && string(again.Dockerfile) != string(r.Dockerfile) {
+			t.Errorf("translated twice:\n%q\n%q", r.Dockerfile, again.Dockerfile)
+		}
+	})
+}
