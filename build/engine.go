@@ -28,10 +28,14 @@ type Job struct {
 	// Dockerfile replaces the one at DockerfilePath, if it is not nil.
 	Dockerfile     []byte
 	DockerfilePath string
-	// Contexts are further named contexts, by name.
+	// Contexts are further named contexts, by name. The Dockerfile mounts them.
 	Contexts map[string]string
-	Handoff  *Handoff
-	Redact   *redact.Redactor
+	// Original is the Dockerfile before it got such mounts, and Fingerprints, by secret, is what they are for: steps that
+	// use the secret are to run again when it changes.
+	Original     []byte
+	Fingerprints map[string]string
+	Handoff      *Handoff
+	Redact       *redact.Redactor
 	// Stage is a folder of this build alone, on the disk that holds the program's cache.
 	Stage string
 }
@@ -46,6 +50,12 @@ type Result interface {
 
 	// Discard removes what has not been named. It works on a context of its own when ctx is done.
 	Discard(ctx context.Context) error
+}
+
+// Translated is a Result of another Dockerfile than the user's.
+type Translated interface {
+	// Translation returns that Dockerfile and, for each of its lines, the line of the user's that it comes from.
+	Translation() (text []byte, lines []int)
 }
 
 // Recorder is a Result whose engine keeps a record of each build: its logs above all.

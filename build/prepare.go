@@ -20,6 +20,8 @@ type source struct {
 	file   *dockerfile.File
 	path   string
 	target string
+	user   *dockerfile.File // of a translated file: the user's,
+	lines  []int            // and which of its lines each line comes from
 }
 
 // maxDockerfile bounds, in bytes, what is read as a Dockerfile from standard input.
@@ -32,6 +34,7 @@ func prepare(job *Job, set *secret.Set, t Tools) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
+	job.Original = text
 	if r.File == "-" {
 		job.Dockerfile = text
 	}
@@ -39,7 +42,7 @@ func prepare(job *Job, set *secret.Set, t Tools) (*source, error) {
 	if text != nil {
 		// What BuildKit cannot parse either is its to report, with the line marked.
 		if f, err := dockerfile.Parse(path, text); err == nil {
-			src = &source{f, path, r.Target}
+			src = &source{file: f, path: path, target: r.Target}
 		}
 	}
 	contexts, err := fingerprints(job, set, t.Cache)
@@ -101,6 +104,10 @@ func fingerprints(job *Job, set *secret.Set, cache *proof.Cache) (map[string]str
 			return nil, err
 		}
 		print := cache.Fingerprint(lease.Value.Open())
+		if job.Fingerprints == nil {
+			job.Fingerprints = map[string]string{}
+		}
+		job.Fingerprints[s.ID] = print
 		if err := os.WriteFile(filepath.Join(dir, fingerprintFile), []byte(print), 0o600); err != nil {
 			return nil, err
 		}
@@ -121,6 +128,28 @@ func rebuildMount(contexts map[string]string) func(id string) (string, bool) {
 	}
 }
 
+// translated is the same source as the engine had it.
+func (s *source) translated(t Translated) *source {
+	text, lines := t.Translation()
+	if s == nil || text == nil {
+		return s
+	}
+	f, err := dockerfile.Parse(s.path, text)
+	if err != nil {
+		return s
+	}
+	return &source{file: f, path: s.path, target: s.target, user: s.file, lines: lines}
+}
+
+// line is an instruction as a finding tells of it, in the user's file.
+func (s *source) line(i *dockerfile.Instruction) *finding.Source {
+	if s.user == nil || i.Line > len(s.lines) {
+		return &finding.Source{File: s.path, Line: i.Line, Text: i.Text}
+	}
+	n := s.lines[i.Line-1]
+	return &finding.Source{File: s.path, Line: n, Text: s.user.Line(n)}
+}
+
 // origins finds the lines behind an image's history.
 func (s *source) origins(history []string) []*finding.Source {
 	out := make([]*finding.Source, len(history))
@@ -129,7 +158,7 @@ func (s *source) origins(history []string) []*finding.Source {
 	}
 	for i, o := range dockerfile.Origins(s.file.Chain(s.target), history) {
 		if o != nil {
-			out[i] = &finding.Source{File: s.path, Line: o.Line, Text: o.Text}
+			out[i] = s.line(o)
 		}
 	}
 	return out

@@ -174,6 +174,9 @@ func (o *Outcome) prove(ctx context.Context, t Tools, job Job, result Result, ne
 		return err
 	}
 	defer func() { closeAll(images) }()
+	if t, ok := result.(Translated); ok {
+		d = d.translated(t)
+	}
 	recorder, ok := result.(Recorder)
 	if job.Request.ProveHistory && ok {
 		record, err := recorder.Record(ctx)

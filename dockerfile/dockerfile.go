@@ -6,6 +6,7 @@ package dockerfile
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -86,7 +87,7 @@ func (f *File) instructions(stage int) []Instruction {
 	var out []Instruction
 	for _, c := range f.stages[stage].Commands {
 		line := firstLine(c.Location())
-		out = append(out, Instruction{Keyword: strings.ToLower(c.Name()), Line: line, Text: f.line(line)})
+		out = append(out, Instruction{Keyword: strings.ToLower(c.Name()), Line: line, Text: f.Line(line)})
 	}
 	return out
 }
@@ -98,9 +99,23 @@ func firstLine(r []parser.Range) int {
 	return r[0].Start.Line
 }
 
-func (f *File) line(n int) string {
+// Line is the n-th line, counted from 1, without the white space around it; "" if there is none.
+func (f *File) Line(n int) string {
 	if n < 1 || n > len(f.lines) {
 		return ""
 	}
 	return strings.TrimSpace(f.lines[n-1])
+}
+
+// Declares tells whether a stage has an ARG without a value of its own.
+func (f *File) Declares(arg string) bool {
+	for _, s := range f.stages {
+		for _, c := range s.Commands {
+			a, ok := c.(*instructions.ArgCommand)
+			if ok && slices.ContainsFunc(a.Args, func(kv instructions.KeyValuePairOptional) bool { return kv.Key == arg && kv.Value == nil }) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -47,11 +47,11 @@ func instruction(args []string) string {
 	return "RUN " + strings.TrimSuffix(b.String(), "\n")
 }
 
-// wrapped is the RUN that has the shim run a spec's command.
-func wrapped(s shim.Spec, shell []string) string {
+// wrapped are the arguments of a RUN that has the shim run a spec's command.
+func wrapped(s shim.Spec, shell []string) []string {
 	sh := "/bin/sh"
 	if len(shell) > 0 && slices.Contains(shells, path.Base(shell[0])) {
 		sh = shell[0]
 	}
-	return instruction(append([]string{sh, "-c", boot, "tightlip"}, s.Args()...))
+	return append([]string{sh, "-c", boot, "tightlip"}, s.Args()...)
 }

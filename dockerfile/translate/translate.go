@@ -50,9 +50,12 @@ type Result struct {
 // Step is an instruction that was translated.
 type Step struct {
 	Line int
-	Text string // the instruction of the original
-	New  string // what became of it, without the newline
+	Text string   // the instruction of the original
+	New  string   // what became of it, without the newline
+	Args []string // of a RUN that was translated
 	Uses []Use
+	// Wrapped tells that the step fetches something from the build's server.
+	Wrapped bool
 }
 
 // Use is a secret or SSH agent that a step asks for.
@@ -258,26 +261,25 @@ func (t *translation) run(s state, c *instructions.RunCommand, at []parser.Range
 		if len(c.Files) == 0 && !flags {
 			return nil, nil
 		}
-		return t.step(c, at, spec, instruction(script)), nil
+		return t.step(at, spec, script, ""), nil
 	}
 	if err := t.canFetch(s, at); err != nil {
 		return nil, err
 	}
 	spec.Command = script
 	if isRoot(s.user) {
-		return t.step(c, at, spec, wrapped(spec, s.shell)), nil
+		return t.step(at, spec, wrapped(spec, s.shell), ""), nil
 	}
 	// Where the mounts go, only root may write.
 	spec.User = s.user
-	return t.step(c, at, spec, "USER 0", wrapped(spec, s.shell), "USER "+s.user), nil
+	return t.step(at, spec, wrapped(spec, s.shell), s.user), nil
 }
 
-func (t *translation) step(c *instructions.RunCommand, at []parser.Range, spec shim.Spec, text ...string) []string {
-	step := Step{Line: dockerfile.EditOf(at, "").First, Text: strings.TrimRight(t.file.Text(at), "\r\n")}
-	for _, line := range text {
-		if strings.HasPrefix(line, "RUN ") {
-			step.New = line
-		}
+// step notes what a RUN became and returns the instructions: those around it, too, if a user other than root is to be put back.
+func (t *translation) step(at []parser.Range, spec shim.Spec, args []string, user string) []string {
+	step := Step{
+		Line: dockerfile.EditOf(at, "").First, Text: strings.TrimRight(t.file.Text(at), "\r\n"),
+		New: instruction(args), Args: args, Wrapped: len(spec.Mounts) > 0,
 	}
 	for _, m := range spec.Mounts {
 		if m.Kind == shim.Secret || m.Kind == shim.SSH {
@@ -285,7 +287,10 @@ func (t *translation) step(c *instructions.RunCommand, at []parser.Range, spec s
 		}
 	}
 	t.res.Steps = append(t.res.Steps, step)
-	return text
+	if user == "" {
+		return []string{step.New}
+	}
+	return []string{"USER 0", step.New, "USER " + user}
 }
 
 func isRoot(user string) bool {

@@ -91,7 +91,7 @@ const forgetUsage = "forget which layers leaked an earlier value of a secret"
 // ownBuildFlags are those that docker build does not have.
 func ownBuildFlags(cmd *cobra.Command, o *buildOptions) {
 	flags, r := cmd.Flags(), &o.request
-	flags.StringVar(&o.engine.engine, "engine", "", "what builds: auto, docker (any buildx builder) or embedded")
+	flags.StringVar(&o.engine.engine, "engine", "", "what builds: auto, docker (any buildx builder), embedded, classic (Docker without BuildKit), podman or buildah")
 	flags.String("prove", "", "what a failed proof leads to: strict (no name), warn or off")
 	flags.StringArrayVar(&o.waived, "prove-waive", nil, "`id` of a secret that may be too short to be proven")
 	flags.StringArrayVar(&r.Skip, "prove-skip", nil, "`pattern` of files in layers that may stay unread, such as usr/share/*/testdata/*")
@@ -104,7 +104,7 @@ func ownBuildFlags(cmd *cobra.Command, o *buildOptions) {
 	complete := func(name string, values ...string) {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
-	complete("engine", "auto", "docker", "embedded")
+	complete("engine", "auto", "docker", "embedded", "classic", "podman", "buildah")
 	complete("prove", "strict", "warn", "off")
 	complete("format", "text", "json")
 	complete("progress", "auto", "none", "plain", "quiet", "rawjson", "tty")
@@ -126,8 +126,8 @@ func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOption
 	if o.format == "json" && r.Call != "" && r.Call != "build" {
 		return usageError(errors.New("--call has formats of its own"), "--call="+r.Call+",format=json")
 	}
-	if cfg.Engine == "embedded" && r.Builder != "" {
-		return usageError(errors.New("--engine embedded is a builder of its own: --builder would have no effect"), "one of the two")
+	if cfg.Engine != "auto" && cfg.Engine != "docker" && r.Builder != "" {
+		return usageError(fmt.Errorf("--engine %s is a builder of its own: --builder would have no effect", cfg.Engine), "one of the two")
 	}
 	dockerEnvironment(r)
 	r.ShmSize, r.Prove = o.shmSize.Value(), build.ProveMode(cfg.Prove)
@@ -226,8 +226,15 @@ func (a *app) notes(o *buildOptions, out *build.Outcome) {
 }
 
 func pruneCommand(engine string) string {
-	if engine == "embedded" {
+	switch engine {
+	case "embedded":
 		return "tightlip engine prune --all"
+	case "classic":
+		return "docker image prune"
+	case "podman":
+		return "podman image prune"
+	case "buildah":
+		return "buildah rmi --prune"
 	}
 	return "docker builder prune"
 }

@@ -3,13 +3,16 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/docker/cli/cli/command"
 	dockerclient "github.com/moby/moby/client"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/build/engine/buildkit"
+	"github.com/tightlip/tightlip/build/engine/classic"
 	"github.com/tightlip/tightlip/build/engine/embedded"
 	"github.com/tightlip/tightlip/internal/config"
 )
@@ -30,6 +33,12 @@ func (a *app) engineFor(cfg *config.Config) func(context.Context, *build.Request
 			return buildkit.Docker(ctx, cli, r.Builder, r.Context, streams)
 		case "embedded":
 			return buildkit.Embedded(ctx, cli, embeddedOptions(cfg), streams)
+		case "classic":
+			return classic.New(ctx, cli, classic.Streams(streams))
+		}
+		// As it is for docker build.
+		if off, err := strconv.ParseBool(os.Getenv("DOCKER_BUILDKIT")); err == nil && !off && r.Builder == "" {
+			return classic.New(ctx, cli, classic.Streams(streams))
 		}
 		return a.autoEngine(ctx, cfg, cli, r, streams)
 	}

@@ -150,7 +150,7 @@ func TestErrors(t *testing.T) {
 		{head + "secrets: {'': {from: env:X}}\n", "tightlip.yaml:2:11: a secret's id must be printable text"},
 		{head + "secrets: {a: {}, a: {}}\n", "tightlip.yaml:2:18: secrets has the key a twice"},
 		{head + "allow: [cmd]\n", "tightlip.yaml:2:1: allow has no place in the project's file: only the user can allow sources to it"},
-		{head + "build: {engine: dcoker}\n", `tightlip.yaml:2:17: build.engine must be one of auto, docker, embedded; did you mean "docker"?`},
+		{head + "build: {engine: dcoker}\n", `tightlip.yaml:2:17: build.engine must be one of auto, docker, embedded, classic, podman, buildah; did you mean "docker"?`},
 		{head + "build: {prove: [strict]}\n", "tightlip.yaml:2:16: build.prove must be a single value"},
 		{head + "build: {prove: ~}\n", "tightlip.yaml:2:16: build.prove must be a single value"},
 		{head + "build: {prov: strict}\n", `tightlip.yaml:2:9: build has an unknown key "prov"; did you mean "prove"?`},
@@ -181,7 +181,7 @@ unknown flag --no-such
 tightlip.yaml:4:3: build has an unknown key "prov"; did you mean "prove"?
 tightlip.yaml:5:21: from: a reference must begin with a scheme
 tightlip.yaml:5:31: waive must be true or false
-tightlip.yaml:3:11: build.engine must be one of auto, docker, embedded
+tightlip.yaml:3:11: build.engine must be one of auto, docker, embedded, classic, podman, buildah
 --prove must be one of strict, warn, off
 TIGHTLIP_ENGINE_CACHE must be a size such as 10GB or 512MiB
 TIGHTLIP_ALLOW must be a list of schemes such as cmd, without colons

@@ -11,7 +11,7 @@ import (
 )
 
 // engines lists what Config.Engine can be; auto leaves the choice to the build.
-var engines = []string{"auto", "docker", "embedded"}
+var engines = []string{"auto", "docker", "embedded", "classic", "podman", "buildah"}
 
 var proofs = []string{string(ProofStrict), string(ProofWarn), string(ProofOff)}
 

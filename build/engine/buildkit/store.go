@@ -3,15 +3,12 @@ package buildkit
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker/buildx/util/imagetools"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,28 +16,17 @@ import (
 	ocilayout "github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/match"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/moby/moby/api/types/jsonstream"
 	dockerclient "github.com/moby/moby/client"
 	"github.com/tightlip/tightlip/image/sink"
 )
 
-// removeUnnamed removes an image from Docker's store unless it has a name: by us, or by somebody who built the same.
+// removeUnnamed removes an image from Docker's store unless it has a name.
 func (r *result) removeUnnamed(ctx context.Context, id string) error {
 	api, err := r.dockerAPI()
 	if err != nil {
 		return err
 	}
-	info, err := api.ImageInspect(ctx, id)
-	if cerrdefs.IsNotFound(err) || err == nil && len(info.RepoTags) > 0 {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("removing what was not named: %w", err)
-	}
-	if err := sink.Remove(ctx, api, id); err != nil && !cerrdefs.IsNotFound(err) {
-		return fmt.Errorf("removing what was not named: %w", err)
-	}
-	return nil
+	return sink.RemoveUnnamed(ctx, api, id)
 }
 
 // pushFromDaemon has Docker push an image from its own store.
@@ -49,23 +35,7 @@ func (r *result) pushFromDaemon(ctx context.Context, api *dockerclient.Client, n
 	if err != nil {
 		return fmt.Errorf("pushing %s: %w", name, err)
 	}
-	resp, err := api.ImagePush(ctx, name, dockerclient.ImagePushOptions{RegistryAuth: auth})
-	if err != nil {
-		return fmt.Errorf("pushing %s: %w", name, err)
-	}
-	defer resp.Close()
-	for dec := json.NewDecoder(resp); ; {
-		var m jsonstream.Message
-		err := dec.Decode(&m)
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("pushing %s: %w", name, err)
-		case m.Error != nil:
-			return fmt.Errorf("pushing %s: %w", name, m.Error)
-		}
-	}
+	return sink.PushStored(ctx, api, name, auth)
 }
 
 func pushOptions(o output) sink.Options {

@@ -1,0 +1,62 @@
+package classic
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/moby/moby/api/types/jsonstream"
+	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/dockerfile/translate"
+)
+
+// display shows a build as docker build does, with the user's instructions in the place of the translated ones.
+type display struct {
+	out    io.WriteCloser // redacts
+	err    io.Writer
+	kept   *bytes.Buffer // of a quiet build: shown if it fails
+	shown  *strings.Replacer
+	failed error
+}
+
+func newDisplay(w io.Writer, job build.Job, tr *translate.Result) *display {
+	d := &display{err: w}
+	if job.Request.Quiet || job.Request.Progress == "quiet" || job.Request.Progress == "none" {
+		d.kept = &bytes.Buffer{}
+		w = d.kept
+	}
+	d.out = job.Redact.Writer(w)
+	var pairs []string
+	for _, s := range tr.Steps {
+		pairs = append(pairs, s.New, s.Text)
+	}
+	d.shown = strings.NewReplacer(pairs...)
+	return d
+}
+
+// The daemon puts each piece that a step writes to its standard error between these, which would also part a value.
+const red, normal = "\x1b[91m", "\x1b[0m"
+
+func (d *display) show(m jsonstream.Message) {
+	text := m.Stream
+	switch {
+	case strings.HasPrefix(text, "Step "):
+		text = d.shown.Replace(text)
+	case strings.HasPrefix(text, red):
+		text = strings.TrimSuffix(strings.TrimPrefix(text, red), normal)
+	case text == "" && m.Status != "" && m.Progress == nil: // of a pull
+		text = strings.TrimPrefix(m.ID+": ", ": ") + m.Status + "\n"
+	}
+	_, err := io.WriteString(d.out, text)
+	d.failed = errors.Join(d.failed, err)
+}
+
+// close shows what is left.
+func (d *display) close(failed bool) error {
+	err := errors.Join(d.failed, d.out.Close())
+	if failed && d.kept != nil {
+		_, _ = d.err.Write(d.kept.Bytes())
+	}
+	return err
+}

@@ -1,0 +1,238 @@
+// Package classic builds with Docker's classic builder, which has no mounts: the Dockerfile is translated, and its steps get
+// their secrets over the network that only the build is in.
+package classic
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/docker/buildx/util/dockerutil"
+	"github.com/docker/cli/cli/command"
+	buildtypes "github.com/moby/moby/api/types/build"
+	"github.com/moby/moby/api/types/jsonstream"
+	dockerclient "github.com/moby/moby/client"
+	"github.com/tightlip/tightlip/broker/shim"
+	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/dockerfile"
+	"github.com/tightlip/tightlip/dockerfile/translate"
+	"github.com/tightlip/tightlip/image/sink"
+)
+
+// Streams are the standard streams of a build.
+type Streams struct {
+	In  io.Reader
+	Out io.Writer // an archive
+	Err io.Writer // what the builder shows
+}
+
+// Engine is the classic builder of a Docker daemon.
+type Engine struct {
+	cli     command.Cli
+	api     *dockerclient.Client
+	daemon  daemon
+	streams Streams
+}
+
+// daemon is what has to be known of the daemon.
+type daemon struct{ version, os, arch string }
+
+// New returns the classic builder of the daemon that the Docker command line is set to use.
+func New(ctx context.Context, cli command.Cli, s Streams) (*Engine, error) {
+	api := clientOf(cli.Client())
+	if api == nil {
+		return nil, errors.New("no client for this Docker")
+	}
+	v, err := api.ServerVersion(ctx, dockerclient.ServerVersionOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to Docker: %w", err)
+	}
+	if v.Os != "linux" {
+		return nil, &build.UsageError{Err: fmt.Errorf("the classic builder is supported on Linux, and this Docker runs on %s", v.Os)}
+	}
+	return &Engine{cli: cli, api: api, daemon: daemon{v.Version, v.Os, v.Arch}, streams: s}, nil
+}
+
+// clientOf finds the client in what is put around it; nil if there is none.
+func clientOf(api dockerclient.APIClient) *dockerclient.Client {
+	if wrapped, ok := api.(*dockerutil.ClientAPI); ok {
+		api = wrapped.APIClient
+	}
+	c, _ := api.(*dockerclient.Client)
+	return c
+}
+
+// Name implements build.Engine.
+func (e *Engine) Name() string { return "classic" }
+
+// Description implements build.Engine.
+func (e *Engine) Description() string { return "the classic builder of Docker " + e.daemon.version }
+
+// Close implements build.Engine.
+func (e *Engine) Close() error { return nil }
+
+// Build implements build.Engine.
+func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error) {
+	if err := check(job.Request); err != nil {
+		return nil, err
+	}
+	out, err := planOutput(job.Request)
+	if err != nil {
+		return nil, err
+	}
+	c, err := openContext(ctx, job, e.streams.In)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	f, err := dockerfile.Parse("Dockerfile", c.text)
+	if err != nil {
+		return nil, &build.FailedError{Code: 1, Text: job.Redact.String(err.Error())}
+	}
+	tr, err := e.translate(ctx, job, f)
+	if err != nil {
+		return nil, err
+	}
+	res := &result{engine: e, job: job, output: out, translated: tr}
+	if res.id, err = e.solve(ctx, job, f, c, tr); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// translate makes the Dockerfile one that the classic builder understands.
+func (e *Engine) translate(ctx context.Context, job build.Job, f *dockerfile.File) (*translate.Result, error) {
+	args := map[string]string{}
+	for k, v := range buildArgs(job.Request.BuildArg) {
+		args[k] = *v
+	}
+	tr, err := translate.Classic(f, translate.Options{
+		Target: job.Request.Target, BuildArgs: args, Base: e.base(ctx, job),
+		Changed: func(id string) (string, bool) { text, ok := job.Fingerprints[id]; return text, ok },
+	})
+	if err != nil {
+		return nil, &build.UsageError{Err: err, Try: hint(err)}
+	}
+	for id, line := range tr.Requires(shim.Secret) {
+		if !job.Handoff.Has(id) {
+			return nil, &build.UsageError{
+				Err: fmt.Errorf("line %d requires the secret %s, which this build has not", line, id),
+				Try: "--secret id=" + id + ",from=REFERENCE",
+			}
+		}
+	}
+	for _, n := range tr.Notes {
+		fmt.Fprintf(e.streams.Err, "tightlip: note: line %d %s\n", n.Line, n.Text)
+	}
+	return tr, nil
+}
+
+func hint(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+// solve runs the build and returns the image's ID.
+func (e *Engine) solve(ctx context.Context, job build.Job, f *dockerfile.File, c *buildContext, tr *translate.Result) (id string, err error) {
+	o, err := e.buildOptions(job.Request, f, e.daemon)
+	if err != nil {
+		return "", err
+	}
+	o.ExtraHosts = job.Request.AddHost
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if needsServer(tr) {
+		if f.Declares(variable) {
+			return "", &build.UsageError{
+				Err: fmt.Errorf("the Dockerfile declares the argument %s, by which steps find their secrets", variable),
+				Try: "drop ARG " + variable + ": it is predefined",
+			}
+		}
+		s, err := e.startServer(ctx, job, cancel)
+		if err != nil {
+			return "", err
+		}
+		defer func() { err = errors.Join(err, s.close(ctx)) }()
+		s.join(&o)
+	}
+	text, name, err := c.send(tr.Dockerfile, tr.Files)
+	if err != nil {
+		return "", fmt.Errorf("packing the build context: %w", err)
+	}
+	defer text.Close()
+	o.Dockerfile = name
+	resp, err := e.api.ImageBuild(ctx, text, o)
+	if err != nil {
+		return "", e.failure(ctx, job, tr, err)
+	}
+	defer resp.Body.Close()
+	d := newDisplay(e.streams.Err, job, tr)
+	err = sink.Follow(resp.Body, func(m jsonstream.Message) {
+		d.show(m)
+		var built buildtypes.Result
+		if m.Aux != nil && json.Unmarshal(*m.Aux, &built) == nil && built.ID != "" {
+			id = built.ID
+		}
+	})
+	err = errors.Join(err, d.close(err != nil))
+	if err != nil {
+		return "", e.failure(ctx, job, tr, err)
+	}
+	if id == "" {
+		return "", &build.FailedError{Code: 1, Text: "the daemon did not say what it built"}
+	}
+	return id, nil
+}
+
+// needsServer tells whether a step fetches anything.
+func needsServer(tr *translate.Result) bool {
+	return slices.ContainsFunc(tr.Steps, func(s translate.Step) bool { return s.Wrapped })
+}
+
+// failure makes the error of a build fit to show.
+func (e *Engine) failure(ctx context.Context, job build.Job, tr *translate.Result, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	failed := &build.FailedError{Code: 1, Text: err.Error()}
+	if m := (*jsonstream.Error)(nil); errors.As(err, &m) {
+		failed.Text = m.Message
+		if m.Code != 0 {
+			failed.Code = m.Code
+		}
+	}
+	for _, s := range tr.Steps {
+		if s.Wrapped && strings.Contains(failed.Text, strings.Join(s.Args, " ")) {
+			failed.Text = fmt.Sprintf("line %d: %s ended with code %d", s.Line, firstLine(s.Text), failed.Code)
+		}
+	}
+	failed.Text = "building: " + job.Redact.String(failed.Text)
+	return failed
+}
+
+func firstLine(text string) string {
+	first, _, _ := strings.Cut(text, "\n")
+	return strings.TrimSpace(first)
+}
+
+// base returns what tells about base images: those that the daemon has, and else it pulls them, as the build would.
+func (e *Engine) base(ctx context.Context, job build.Job) func(name, platform string) (translate.Base, error) {
+	known := map[string]translate.Base{}
+	return func(name, platform string) (translate.Base, error) {
+		if b, ok := known[name]; ok {
+			return b, nil
+		}
+		b, err := e.inspectBase(ctx, job, name, platform)
+		if err == nil {
+			known[name] = b
+		}
+		return b, err
+	}
+}
