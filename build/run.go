@@ -306,13 +306,16 @@ func makeStage(parent string) (dir string, clean func() error, err error) {
 
 const lockName = "lock"
 
-// removeStale removes the folders whose builds no longer hold their lock.
+// removeStale removes the folders whose builds no longer hold their lock, unless they say what else is to be removed: that is for Reap.
 func removeStale(parent string) {
 	dirs, _ := filepath.Glob(filepath.Join(parent, "build-*"))
 	for _, dir := range dirs {
 		info, err := os.Stat(dir)
 		if err != nil || time.Since(info.ModTime()) < time.Minute {
 			continue // perhaps not locked yet
+		}
+		if list, err := residues(dir); err != nil || len(list) > 0 {
+			continue
 		}
 		if unlock, err := lockFile(filepath.Join(dir, lockName)); err == nil {
 			_ = RemoveAll(dir)

@@ -119,6 +119,9 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error)
 	}
 	err = e.solve(ctx, &o, job, res)
 	if err == nil {
+		err = res.note()
+	}
+	if err == nil {
 		err = res.stageCache(ctx)
 	}
 	if err != nil {

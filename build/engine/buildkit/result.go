@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	bx "github.com/docker/buildx/build"
 	"github.com/docker/buildx/builder"
@@ -108,6 +109,19 @@ func clientOf(api dockerclient.APIClient) *dockerclient.Client {
 	}
 	c, _ := api.(*dockerclient.Client)
 	return c
+}
+
+// note writes down that Docker's store holds what has no name yet.
+func (r *result) note() error {
+	id := r.imageID()
+	if id == "" || !slices.ContainsFunc(r.outputs, output.stored) {
+		return nil
+	}
+	api, err := r.dockerAPI()
+	if err != nil {
+		return err
+	}
+	return r.job.Note(build.Residue{Kind: "docker image", Where: api.DaemonHost(), ID: id})
 }
 
 // Discard implements build.Result.

@@ -188,7 +188,7 @@ func (e *Engine) solve(ctx context.Context, job build.Job, f *dockerfile.File, c
 	if id == "" {
 		return "", &build.FailedError{Code: 1, Text: "the daemon did not say what it built"}
 	}
-	return id, nil
+	return id, job.Note(e.residue("docker image", id))
 }
 
 // needsServer tells whether a step fetches anything.

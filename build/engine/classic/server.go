@@ -57,13 +57,19 @@ func (e *Engine) startServer(ctx context.Context, job build.Job, cancel context.
 	if err != nil {
 		return nil, err
 	}
-	s = &server{api: e.api, broker: broker.New(broker.Options{Secrets: job.Handoff, Agents: agents.Open, Shim: binary})}
+	s = &server{api: e.api, broker: broker.New(broker.Options{
+		Secrets: job.Handoff, Agents: agents.Open, Shim: binary, Audit: e.audit(job),
+	})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close(ctx))
 		}
 	}()
-	if s.image, err = importShim(ctx, e.api, binary); err != nil {
+	s.image, err = importShim(ctx, e.api, binary)
+	if err == nil {
+		err = job.Note(e.residue("docker image", s.image))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("starting the build's server: %w", err)
 	}
 	network := job.Request.Network
@@ -72,7 +78,11 @@ func (e *Engine) startServer(ctx context.Context, job build.Job, cancel context.
 	}
 	// Steps that share a network with others find that network as it is; the ticket keeps the others out.
 	shared := network == "host" || strings.HasPrefix(network, "container:")
-	ln, at, err := s.startRelay(ctx, network, shared, job.Request.AddHost)
+	name := "tightlip-" + strings.ToLower(rand.Text()[:12])
+	if err := job.Note(e.residue("docker container", name)); err != nil {
+		return nil, err
+	}
+	ln, at, err := s.startRelay(ctx, name, network, shared, job.Request.AddHost)
 	if err != nil {
 		return nil, fmt.Errorf("starting the build's server: %w", err)
 	}
@@ -83,6 +93,19 @@ func (e *Engine) startServer(ctx context.Context, job build.Job, cancel context.
 		}
 	}()
 	return s, nil
+}
+
+// audit shows each request to the server.
+func (e *Engine) audit(job build.Job) func(broker.Event) {
+	return func(ev broker.Event) {
+		if ev.Kind != broker.Shim && !job.Request.Quiet {
+			fmt.Fprint(e.streams.Err, job.Redact.String(fmt.Sprintf("tightlip: a step asked for %s %q: %d\n", ev.Kind, ev.ID, ev.Status)))
+		}
+	}
+}
+
+func (e *Engine) residue(kind, id string) build.Residue {
+	return build.Residue{Kind: kind, Where: e.api.DaemonHost(), ID: id}
 }
 
 func agentsOf(r *build.Request) (*sshagent.Agents, error) {
@@ -130,7 +153,7 @@ func importShim(ctx context.Context, api *dockerclient.Client, binary []byte) (i
 }
 
 // startRelay starts the container and returns what listens in it.
-func (s *server) startRelay(ctx context.Context, network string, shared bool, hosts []string) (net.Listener, int, error) {
+func (s *server) startRelay(ctx context.Context, name, network string, shared bool, hosts []string) (net.Listener, int, error) {
 	listen := fmt.Sprintf("127.0.0.1:%d", port)
 	config := &container.HostConfig{
 		NetworkMode:    container.NetworkMode(network),
@@ -145,7 +168,7 @@ func (s *server) startRelay(ctx context.Context, network string, shared bool, ho
 		listen, config.ExtraHosts = "127.0.0.1:0", nil
 	}
 	c, err := s.api.ContainerCreate(ctx, dockerclient.ContainerCreateOptions{
-		Name: "tightlip-" + strings.ToLower(rand.Text()[:12]),
+		Name: name,
 		Config: &container.Config{
 			Image: s.image, Entrypoint: []string{"/tightlip"}, Cmd: []string{"relay", "--listen", listen}, User: "65534:65534",
 			OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,

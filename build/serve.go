@@ -1,0 +1,109 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/tightlip/tightlip/broker"
+	"github.com/tightlip/tightlip/internal/redact"
+)
+
+// ServeRequest asks for a server of secrets alone, for builders that somebody else drives.
+type ServeRequest struct {
+	Secrets []Secret
+	Agents  broker.Agents // may be nil
+	Shim    []byte        // for the builder's architecture
+	// Netns is the path of the network namespace to listen in, such as /proc/PID/ns/net; empty is our own.
+	Netns string
+	Port  int // 0 is any
+	// Command is run with Variable in its environment, and the server ends with it. Without one it ends with the context.
+	Command []string
+	Audit   func(broker.Event)
+	// Ready is called with what the variable has to hold, once the server answers. It may be nil.
+	Ready func(value string)
+	Out   io.Writer // the command's standard output, redacted
+	Err   io.Writer
+}
+
+// Variable is the predefined build argument whose last element tells steps where the server is.
+const Variable = "NO_PROXY"
+
+// Serve resolves secrets and hands them to steps until its command or its context ends. A command that fails is a *FailedError.
+func Serve(ctx context.Context, r *ServeRequest, t Tools) (err error) {
+	set, err := t.Resolver.ResolveAll(ctx, specs(r.Secrets))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, set.Close(ctx)) }()
+	needles, err := needlesFor(r.Secrets, ProveOff, set)
+	if err != nil {
+		return err
+	}
+	redactor := redact.New(needles)
+	if t.Redacting != nil {
+		t.Redacting(redactor)
+	}
+	s := broker.New(broker.Options{Secrets: NewHandoff(set), Agents: r.Agents, Shim: r.Shim, Audit: r.Audit})
+	defer s.Close()
+	ln, err := r.listen(ctx)
+	if err != nil {
+		return fmt.Errorf("listening for steps: %w", err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ln) }()
+	value := Append(os.Getenv(Variable), s.Element(ln.Addr().(*net.TCPAddr).Port))
+	if r.Ready != nil {
+		r.Ready(value)
+	}
+	if len(r.Command) > 0 {
+		return r.run(ctx, value, redactor)
+	}
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// Append adds the server's element to the user's own list, if there is one.
+func Append(list, element string) string {
+	if list == "" {
+		return element
+	}
+	return list + "," + element
+}
+
+func (r *ServeRequest) listen(ctx context.Context) (net.Listener, error) {
+	address := fmt.Sprintf("127.0.0.1:%d", r.Port)
+	if r.Netns != "" {
+		return broker.ListenIn(ctx, r.Netns, address)
+	}
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+}
+
+// run runs the command in a process group of its own, with its output redacted.
+func (r *ServeRequest) run(ctx context.Context, value string, redactor *redact.Redactor) error {
+	stdout, stderr := redactor.Writer(r.Out), redactor.Writer(r.Err)
+	cmd := exec.CommandContext(ctx, r.Command[0], r.Command[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, stderr
+	cmd.Env = append(os.Environ(), Variable+"="+value)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	err := errors.Join(cmd.Run(), stdout.Close(), stderr.Close())
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return &FailedError{Code: max(exit.ExitCode(), 1), Text: fmt.Sprintf("%s ended with code %d", strings.Join(r.Command, " "), exit.ExitCode())}
+	}
+	return err
+}

@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	dockerclient "github.com/moby/moby/client"
+	"github.com/spf13/cobra"
+	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/image/sink"
+)
+
+// reapTime bounds how long reap waits for engines.
+const reapTime = time.Minute
+
+func (a *app) reapCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "reap",
+		Short: "Remove what killed builds left",
+		Long: `A build removes everything of its own when it ends, also when it fails or is interrupted. One that is killed (kill -9, out of
+memory, a power cut) cannot: this finds and removes the folders, containers, images and copies of secrets that it left. Builds
+that still run are not touched.
+
+Exit codes: 0 nothing is left; 2 something could not be removed, such as that of a Docker that DOCKER_HOST does not name.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runReap(cmd.Context()) },
+	}
+}
+
+func (a *app) runReap(ctx context.Context) error {
+	cfg, err := a.load(map[string]string{})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, reapTime)
+	defer cancel()
+	removed, err := build.Reap(ctx, filepath.Join(cfg.CacheDir, "stage"), a.removeResidue)
+	for _, r := range removed {
+		fmt.Fprintf(a.streams.Out, "removed %s\n", r)
+	}
+	return err
+}
+
+// removeResidue removes one thing that a build noted. Something that is gone is removed.
+func (a *app) removeResidue(ctx context.Context, r build.Residue) error {
+	switch r.Kind {
+	case "docker image", "docker container":
+	default:
+		return errors.New("this tightlip does not know how")
+	}
+	api := a.dockerClient()
+	if api == nil || api.DaemonHost() != r.Where {
+		return usageError(fmt.Errorf("it is in another Docker"), "DOCKER_HOST="+r.Where+" tightlip reap")
+	}
+	if r.Kind == "docker image" {
+		return sink.RemoveUnnamed(ctx, api, r.ID)
+	}
+	_, err := api.ContainerRemove(ctx, r.ID, dockerclient.ContainerRemoveOptions{Force: true})
+	if cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) {
+		return nil
+	}
+	return err
+}
