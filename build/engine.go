@@ -30,8 +30,8 @@ type Job struct {
 	DockerfilePath string
 	// Contexts are further named contexts, by name. The Dockerfile mounts them.
 	Contexts map[string]string
-	// Original is the Dockerfile before it got such mounts, and Fingerprints, by secret, is what they are for: steps that
-	// use the secret are to run again when it changes.
+	// Original is the Dockerfile before it got such mounts, nil if only the engine can read it. Fingerprints, by secret, is what
+	// the mounts are for: steps that use the secret are to run again when it changes.
 	Original     []byte
 	Fingerprints map[string]string
 	Handoff      *Handoff

@@ -34,7 +34,7 @@ func prepare(job *Job, set *secret.Set, t Tools) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	job.Original = text
+	job.Original, job.DockerfilePath = text, path
 	if r.File == "-" {
 		job.Dockerfile = text
 	}
@@ -53,7 +53,7 @@ func prepare(job *Job, set *secret.Set, t Tools) (*source, error) {
 		return nil, usage("a local Dockerfile, or leave rebuild=on-change out",
 			"rebuild=on-change has to add a mount to the Dockerfile, which is not here to be read")
 	}
-	job.DockerfilePath, job.Contexts = path, contexts
+	job.Contexts = contexts
 	job.Dockerfile, err = src.file.AddMounts(rebuildMount(contexts))
 	return src, err
 }

@@ -38,6 +38,15 @@ func (j Job) Note(r Residue) error {
 	return errors.Join(err, f.Close())
 }
 
+// Settle forgets what was noted, once all of it is removed or has a name.
+func (j Job) Settle() error {
+	err := os.Remove(filepath.Join(j.Stage, residueName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // Reap removes what builds left that were killed: their folders below stageDir, and with remove what they noted. A residue that is
 // gone already is none to remove. What cannot be removed is kept for the next time, and is the error.
 func Reap(ctx context.Context, stageDir string, remove func(context.Context, Residue) error) (removed []Residue, err error) {

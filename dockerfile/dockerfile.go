@@ -21,6 +21,8 @@ type File struct {
 	lines  []string
 	stages []instructions.Stage
 	args   []instructions.ArgCommand // before the first FROM
+	escape rune
+	syntax string
 }
 
 // Instruction is one instruction of a stage.
@@ -40,7 +42,10 @@ func Parse(name string, src []byte) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing %s: %w", name, err)
 	}
-	return &File{name: name, lines: strings.SplitAfter(string(src), "\n"), stages: stages, args: args}, nil
+	syntax, _, _, _ := parser.DetectSyntax(src)
+	return &File{
+		name: name, lines: strings.SplitAfter(string(src), "\n"), stages: stages, args: args, escape: ast.EscapeToken, syntax: syntax,
+	}, nil
 }
 
 // Stages are the stages as BuildKit's parser has them.
@@ -48,6 +53,18 @@ func (f *File) Stages() []instructions.Stage { return f.stages }
 
 // Args are the ARG instructions before the first FROM.
 func (f *File) Args() []instructions.ArgCommand { return f.args }
+
+// Syntax is the frontend that the syntax directive names; "" if there is none.
+func (f *File) Syntax() string { return f.syntax }
+
+// Flags are the flags of the instruction at a location, as written.
+func (f *File) Flags(at []parser.Range) []string {
+	ast, err := parser.Parse(strings.NewReader(fmt.Sprintf("# escape=%c\n", f.escape) + f.Text(at)))
+	if err != nil || len(ast.AST.Children) != 1 {
+		return nil
+	}
+	return ast.AST.Children[0].Flags
+}
 
 // Stage finds a stage before the n-th by name or number, as FROM and --target do; -1 if there is none.
 func (f *File) Stage(name string, n int) int { return f.stage(name, n) }

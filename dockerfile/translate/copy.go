@@ -24,6 +24,12 @@ type copyFlags struct {
 // copy translates a COPY or ADD: documents in it become files of the build context.
 func (t *translation) copy(c instructions.Command, s instructions.SourcesAndDest, flags copyFlags) error {
 	at := c.(interface{ Location() []parser.Range }).Location()
+	if t.builder.Mounts {
+		flags = copyFlags{} // it knows them
+		if t.builder.Heredocs {
+			return nil
+		}
+	}
 	for flag, used := range map[string]bool{
 		"chmod": flags.chmod != "", "parents": flags.parents, "exclude": len(flags.exclude) > 0, "checksum": flags.checksum != "",
 	} {
@@ -47,9 +53,17 @@ func (t *translation) copy(c instructions.Command, s instructions.SourcesAndDest
 		if doc.Expand && strings.ContainsRune(doc.Data, '$') {
 			return t.fail(at, "its document holds variables, whose values are not known here", "write <<'"+doc.Path+"' if they are meant as text, or "+buildWithBuildKit)
 		}
-		name := fmt.Sprintf(".tightlip-%d/%s", line, doc.Path)
+		name := fmt.Sprintf("tightlip-%d/%s", line, doc.Path)
+		if t.builder.Documents == "" {
+			name = "." + name
+		} else if len(s.SourceContents) > 1 || len(s.SourcePaths) > 0 {
+			return t.fail(at, "this builder cannot copy documents together with other sources", "a COPY for each")
+		}
 		t.res.Files[name] = []byte(doc.Data)
 		head = replaceHeredoc(head, doc.Path, name)
+	}
+	if t.builder.Documents != "" {
+		head = strings.Replace(head, c.Name(), c.Name()+" --from="+t.builder.Documents, 1)
 	}
 	t.res.Steps = append(t.res.Steps, Step{Line: line, Text: strings.TrimRight(t.file.Text(at), "\r\n"), New: strings.TrimSpace(head)})
 	t.replace(at, []string{strings.TrimRight(head, "\r")})

@@ -1,5 +1,5 @@
-// Package translate writes Dockerfiles for builders that do not know BuildKit's mounts and heredocs. What a step does, and
-// what it leaves in the image, stays the same.
+// Package translate writes Dockerfiles for builders that do not know all of BuildKit's mounts and heredocs. What a step does,
+// and what it leaves in the image, stays the same.
 package translate
 
 import (
@@ -16,6 +16,18 @@ import (
 	"github.com/tightlip/tightlip/broker/shim"
 	"github.com/tightlip/tightlip/dockerfile"
 )
+
+// Builder is what a builder can do by itself. The zero Builder is Docker's classic one, as it has been since version 17.
+type Builder struct {
+	Mounts    bool // RUN --mount
+	SecretEnv bool // RUN --mount=type=secret,env=
+	Heredocs  bool
+	// Documents is a named context that holds the result's files, for builders that have such; else they are in the context.
+	Documents string
+}
+
+// all tells that there is nothing to translate.
+func (b Builder) all() bool { return b.Mounts && b.SecretEnv && b.Heredocs }
 
 // Options are what a translation depends on beside the file.
 type Options struct {
@@ -88,14 +100,17 @@ func (e *Error) Hint() string { return e.Try }
 // buildWithBuildKit is the hint that always helps.
 const buildWithBuildKit = "build it with BuildKit: --engine docker or --engine embedded"
 
-// Classic translates a Dockerfile for Docker's classic builder, as it has been since version 17.
-func Classic(f *dockerfile.File, o Options) (*Result, error) {
-	t := &translation{file: f, o: o, res: &Result{Files: map[string][]byte{}}}
+// For translates a Dockerfile for a builder.
+func For(b Builder, f *dockerfile.File, o Options) (*Result, error) {
+	t := &translation{builder: b, file: f, o: o, res: &Result{Files: map[string][]byte{}}}
 	last := len(f.Stages()) - 1
 	if o.Target != "" {
 		if last = f.Stage(o.Target, len(f.Stages())); last < 0 {
 			return nil, fmt.Errorf("the Dockerfile has no stage %q", o.Target)
 		}
+	}
+	if b.all() {
+		last = -1
 	}
 	for i := range last + 1 {
 		if err := t.stage(i, i == last); err != nil {
@@ -107,11 +122,12 @@ func Classic(f *dockerfile.File, o Options) (*Result, error) {
 }
 
 type translation struct {
-	file   *dockerfile.File
-	o      Options
-	states []state
-	edits  []dockerfile.Edit
-	res    *Result
+	builder Builder
+	file    *dockerfile.File
+	o       Options
+	states  []state
+	edits   []dockerfile.Edit
+	res     *Result
 }
 
 // state is what an instruction depends on in the stage before it.
@@ -168,7 +184,7 @@ func (t *translation) base(n int, stage instructions.Stage) (state, error) {
 		return state{}, err
 	}
 	for _, trigger := range b.OnBuild {
-		if usesBuildKit(trigger) {
+		if !t.builder.Mounts && usesBuildKit(trigger) {
 			return state{}, t.fail(stage.Location, fmt.Sprintf("image %s has the trigger %q", name, trigger), buildWithBuildKit)
 		}
 	}
@@ -248,6 +264,9 @@ func (t *translation) note(at []parser.Range, format string, args ...any) {
 
 // run translates a RUN. No text and no error: it stays as it is.
 func (t *translation) run(s state, c *instructions.RunCommand, at []parser.Range) ([]string, error) {
+	if t.builder.Mounts {
+		return t.runWithMounts(s, c, at)
+	}
 	if err := t.checkRun(c, at); err != nil {
 		return nil, err
 	}

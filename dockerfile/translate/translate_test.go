@@ -19,7 +19,7 @@ func translated(t testing.TB, src string, o translate.Options) (*translate.Resul
 	if err != nil {
 		t.Fatal(err)
 	}
-	return translate.Classic(f, o)
+	return translate.For(translate.Builder{}, f, o)
 }
 
 // short shows a translated file with each bootstrap as BOOT and each array as words.
@@ -27,9 +27,9 @@ func short(t testing.TB, r *translate.Result) string {
 	t.Helper()
 	var out []string
 	for line := range strings.Lines(string(r.Dockerfile)) {
-		before, array, ok := strings.Cut(line, "RUN [")
+		i := strings.Index(line, " [\"")
 		var args []string
-		if !ok || json.Unmarshal([]byte("["+array), &args) != nil {
+		if i < 0 || !strings.Contains(line[:i], "RUN") || json.Unmarshal([]byte(line[i:]), &args) != nil {
 			out = append(out, line)
 			continue
 		}
@@ -40,7 +40,7 @@ func short(t testing.TB, r *translate.Result) string {
 				args[i] = fmt.Sprintf("%q", a)
 			}
 		}
-		out = append(out, before+"RUN "+strings.Join(args, " ")+"\n")
+		out = append(out, line[:i]+" "+strings.Join(args, " ")+"\n")
 	}
 	return strings.Join(out, "")
 }
@@ -216,7 +216,7 @@ func FuzzClassic(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r, err := translate.Classic(file, translate.Options{})
+		r, err := translate.For(translate.Builder{}, file, translate.Options{})
 		if err != nil {
 			return
 		}
@@ -225,9 +225,52 @@ func FuzzClassic(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v:\n%s", err, r.Dockerfile)
 		}
-		again, err := translate.Classic(out, translate.Options{})
+		again, err := translate.For(translate.Builder{}, out, translate.Options{})
 		if err == nil && string(again.Dockerfile) != string(r.Dockerfile) {
 			t.Errorf("translated twice:\n%q\n%q", r.Dockerfile, again.Dockerfile)
 		}
 	})
+}
+
+// TestBuilderWithMounts translates only what a builder with mounts does not know.
+func TestBuilderWithMounts(t *testing.T) {
+	old, older := translate.Builder{Mounts: true, Heredocs: true}, translate.Builder{Mounts: true}
+	const set = `FROM a\nRUN --mount=type=secret,id=n,target=/dev/tightlip-0,mode=0444 /bin/sh -c "N=$(cat /dev/tightlip-0 2>/dev/null; echo .); export N=${N%.}; exec \"$@\"" sh `
+	for _, tt := range []struct {
+		name     string
+		builder  translate.Builder
+		in, want string
+	}{
+		{"file", older, "FROM a\nRUN --mount=type=secret,id=n x\nCOPY --link --chmod=1 a b\n", "FROM a\nRUN --mount=type=secret,id=n x\nCOPY --link --chmod=1 a b\n"},
+		{"new", translate.Builder{Mounts: true, SecretEnv: true, Heredocs: true}, "FROM a\nRUN --mount=type=secret,id=n,env=N x\n", "FROM a\nRUN --mount=type=secret,id=n,env=N x\n"},
+		{"env", old, "FROM a\nRUN --network=none --mount=type=secret,id=n,env=N \\\n x y\n", strings.Replace(set, "RUN", "RUN --network=none", 1) + "/bin/sh -c \"x y\"\\n"},
+		{"env of an array", old, "FROM a\nRUN --mount=type=secret,id=n,env=N [\"x\"]\n", set + "x\\n"},
+		{"env and a heredoc", old, "FROM a\nRUN --mount=type=secret,id=n,env=N <<E\nx y\nE\n", set + "/bin/sh -c \"x y\\\\n\"\\n"},
+		{
+			"env and file", old, "FROM a\nRUN --mount=type=secret,id=n,env=N,target=/t,uid=3,required x\n",
+			strings.Replace(set, "mode=0444", "mode=0444,required=true --mount=type=secret,id=n,target=/t,mode=0400,uid=3,gid=0,required=true", 1) + "/bin/sh -c x\\n",
+		},
+		{"heredoc", older, "FROM a\nRUN --mount=type=cache,target=/c <<E\nx y\nE\n", "FROM a\\nRUN --mount=type=cache,target=/c /bin/sh -c \"x y\\\\n\"\\n"},
+		{"heredoc that it knows", old, "FROM a\nRUN <<E\nx y\nE\n", "FROM a\nRUN <<E\nx y\nE\n"},
+		{
+			"script", older, "FROM a\nRUN <<E\n#!/x\nE\n",
+			`FROM a\nRUN /bin/sh -c "mkdir -p /dev/pipes && printf %s \"$1\" >/dev/pipes/E && chmod 755 /dev/pipes/E || exit 125; shift; exec \"$@\"" sh "#!/x\\n" /bin/sh -c /dev/pipes/E` + "\\n",
+		},
+		{"document", translate.Builder{Mounts: true, Documents: "docs"}, "FROM a\nCOPY <<E /x\ny\nE\n", "FROM a\nCOPY --from=docs tightlip-2/E /x\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, err := dockerfile.Parse("Dockerfile", []byte(tt.in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := translate.For(tt.builder, f, translate.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := strings.ReplaceAll(strings.ReplaceAll(tt.want, `\\n`, "\x00"), `\n`, "\n")
+			if got := short(t, r); got != strings.ReplaceAll(want, "\x00", `\n`) {
+				t.Errorf("got:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
 }

@@ -67,7 +67,7 @@ func (a *app) runTranslate(o *translateOptions, name string) error {
 		}
 		args[k] = v
 	}
-	r, err := translate.Classic(f, translate.Options{Target: o.target, BuildArgs: args, NoFiles: true})
+	r, err := translate.For(translate.Builder{}, f, translate.Options{Target: o.target, BuildArgs: args, NoFiles: true})
 	if err != nil {
 		return usageError(fmt.Errorf("%s: %w", name, err), "")
 	}

@@ -99,11 +99,15 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error)
 			return nil, err
 		}
 	}
+	translated, err := e.translate(ctx, &job)
+	if err != nil {
+		return nil, err
+	}
 	o, err := options(e.cli, job, e.streams.In)
 	if err != nil {
 		return nil, err
 	}
-	res := &result{engine: e, job: job, outputs: outputs, ref: identity.NewID()}
+	res := &result{engine: e, job: job, outputs: outputs, ref: identity.NewID(), translated: translated}
 	o.Ref = res.ref
 	// The exported cache would be out before the proof: it is exported afterwards, from the builder's own cache.
 	res.exportCache(&o)

@@ -13,6 +13,7 @@ import (
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	dockerclient "github.com/moby/moby/client"
 	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/dockerfile/translate"
 	"github.com/tightlip/tightlip/image"
 )
 
@@ -28,6 +29,8 @@ type result struct {
 	cacheTo  []client.CacheOptionsEntry
 	options  bx.Options // to export the cache with
 	named    bool       // what is in Docker's store has its names, or was wanted without any
+	// translated is what was built instead of the user's Dockerfile; nil if it was that.
+	translated *translate.Result
 }
 
 func (r *result) exporter(key string) string {
@@ -109,6 +112,14 @@ func clientOf(api dockerclient.APIClient) *dockerclient.Client {
 	}
 	c, _ := api.(*dockerclient.Client)
 	return c
+}
+
+// Translation implements build.Translated.
+func (r *result) Translation() (text []byte, lines []int) {
+	if r.translated == nil {
+		return nil, nil
+	}
+	return r.translated.Dockerfile, r.translated.Lines
 }
 
 // note writes down that Docker's store holds what has no name yet.

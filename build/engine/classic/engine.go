@@ -110,7 +110,7 @@ func (e *Engine) translate(ctx context.Context, job build.Job, f *dockerfile.Fil
 	for k, v := range buildArgs(job.Request.BuildArg) {
 		args[k] = *v
 	}
-	tr, err := translate.Classic(f, translate.Options{
+	tr, err := translate.For(translate.Builder{}, f, translate.Options{
 		Target: job.Request.Target, BuildArgs: args, Base: e.base(ctx, job),
 		Changed: func(id string) (string, bool) { text, ok := job.Fingerprints[id]; return text, ok },
 	})

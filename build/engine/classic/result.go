@@ -170,9 +170,12 @@ func (r *result) writeFiles(names []string) error {
 // Discard implements build.Result.
 func (r *result) Discard(ctx context.Context) error {
 	if r.named {
-		return nil
+		return r.job.Settle()
 	}
 	ctx, cancel := build.CleanupContext(ctx)
 	defer cancel()
-	return sink.RemoveUnnamed(ctx, r.engine.api, r.id)
+	if err := sink.RemoveUnnamed(ctx, r.engine.api, r.id); err != nil {
+		return err
+	}
+	return r.job.Settle()
 }

@@ -1,0 +1,76 @@
+package translate
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/tightlip/tightlip/broker/shim"
+)
+
+// runWithMounts translates a RUN for a builder that has mounts, but not all of their forms, or no heredocs.
+func (t *translation) runWithMounts(s state, c *instructions.RunCommand, at []parser.Range) ([]string, error) {
+	flags, setup, err := t.secretsAsFiles(c, at)
+	if err != nil {
+		return nil, err
+	}
+	if setup == "" && (len(c.Files) == 0 || t.builder.Heredocs) {
+		return nil, nil
+	}
+	var spec shim.Spec
+	args := commandOf(c, s.shell, &spec)
+	for _, m := range spec.Mounts { // the script of a heredoc
+		setup += fmt.Sprintf(`mkdir -p %s && printf %%s "$1" >%s && chmod 755 %s || exit 125; shift; `, path.Dir(m.Target), m.Target, m.Target)
+		args = append([]string{m.Text}, args...)
+	}
+	if setup != "" {
+		args = append([]string{"/bin/sh", "-c", setup + `exec "$@"`, "sh"}, args...)
+	}
+	text := t.step(at, shim.Spec{}, args, "")
+	last := &t.res.Steps[len(t.res.Steps)-1]
+	last.New = strings.Replace(text[0], "RUN ", strings.Join(append([]string{"RUN"}, flags...), " ")+" ", 1)
+	return []string{last.New}, nil
+}
+
+// secretsAsFiles makes of each secret that is a variable one that is a file below /dev, which is no part of the image, and the
+// shell commands that set the variable from it.
+func (t *translation) secretsAsFiles(c *instructions.RunCommand, at []parser.Range) (flags []string, setup string, err error) {
+	if err := c.Expand(func(word string) (string, error) { return word, nil }); err != nil {
+		return nil, "", t.fail(at, err.Error(), "")
+	}
+	written := t.file.Flags(at)
+	mounts := instructions.GetMounts(c)
+	n := 0
+	for _, flag := range written {
+		var m *instructions.Mount
+		if strings.HasPrefix(flag, "--mount=") && len(mounts) > 0 {
+			m, mounts = mounts[0], mounts[1:]
+		}
+		if m == nil || t.builder.SecretEnv || m.Type != instructions.MountTypeSecret || m.Env == nil {
+			flags = append(flags, flag)
+			continue
+		}
+		mount := secretMount(m)
+		if strings.ContainsAny(mount.ID+mount.Env+mount.Target, "$,\"' ") {
+			return nil, "", t.fail(at, "a secret with such a name cannot be a variable with this builder", "")
+		}
+		file := fmt.Sprintf("/dev/tightlip-%d", n)
+		n++
+		required := ""
+		if m.Required {
+			required = ",required=true"
+		}
+		// Whoever runs the step gets the variable, so the file is for everybody.
+		flags = append(flags, fmt.Sprintf("--mount=type=secret,id=%s,target=%s,mode=0444%s", mount.ID, file, required))
+		if mount.Target != "" {
+			flags = append(flags, fmt.Sprintf("--mount=type=secret,id=%s,target=%s,mode=%04o,uid=%d,gid=%d%s",
+				mount.ID, mount.Target, cmp.Or(mount.Mode, 0o400), mount.UID, mount.GID, required))
+		}
+		// The dot keeps the newlines at the end, which $( ) would drop.
+		setup += fmt.Sprintf(`%[1]s=$(cat %[2]s 2>/dev/null; echo .); export %[1]s=${%[1]s%%.}; `, mount.Env, file)
+	}
+	return flags, setup, nil
+}
