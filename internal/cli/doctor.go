@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/tightlip/tightlip/build/engine/buildkit"
+	"github.com/tightlip/tightlip/build/engine/classic"
 	"github.com/tightlip/tightlip/build/engine/embedded"
 )
 
@@ -24,7 +25,10 @@ type diagnosis struct {
 	Get      string   `json:"get,omitempty"` // what to type
 }
 
-var buildkitDelivers = []string{"secret mounts", "ssh mounts"}
+var (
+	buildkitDelivers = []string{"secret mounts", "ssh mounts"}
+	serverDelivers   = []string{"secrets and ssh agents over the build's network"}
+)
 
 // doctorTime bounds how long doctor waits for builders.
 const doctorTime = 10 * time.Second
@@ -34,7 +38,7 @@ func (a *app) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Show which engines are here, what each can deliver, and what is missing",
-		Long: `Look for everything that can build: each buildx builder, Docker's own included, and the embedded engine.
+		Long: `Look for everything that can build: each buildx builder, Docker's own included, Docker's classic builder, and the embedded engine.
 
 Exit codes: 0 something can build; 2 nothing can.`,
 		Args: cobra.NoArgs,
@@ -55,7 +59,7 @@ func (a *app) runDoctor(ctx context.Context, format string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
-	engines := append(a.diagnoseBuilders(ctx), diagnoseEmbedded())
+	engines := append(a.diagnoseBuilders(ctx), a.diagnoseClassic(ctx), diagnoseEmbedded())
 	if format == "json" {
 		if err := a.printJSON(map[string]any{"engines": engines}); err != nil {
 			return err
@@ -105,6 +109,20 @@ func (a *app) diagnoseBuilders(ctx context.Context) []diagnosis {
 	return out
 }
 
+func (a *app) diagnoseClassic(ctx context.Context) diagnosis {
+	d := diagnosis{Engine: "classic", Delivers: []string{}}
+	cli, err := a.dockerCLI()
+	if err == nil {
+		var e *classic.Engine
+		if e, err = classic.New(ctx, cli, classic.Streams{}); err == nil {
+			d.Ready, d.Detail, d.Delivers, d.History = true, e.Description(), serverDelivers, "none"
+			return d
+		}
+	}
+	d.Detail, d.Missing, d.Get = err.Error(), "Docker does not answer", "start Docker"
+	return d
+}
+
 func diagnoseEmbedded() diagnosis {
 	d := diagnosis{Engine: "embedded", Delivers: []string{}}
 	oci, err := embedded.Check()
@@ -135,9 +153,7 @@ func (a *app) printDiagnoses(engines []diagnosis) {
 				fmt.Fprintf(w, "\t%s\t%s\n", label, text)
 			}
 		}
-		if len(d.Delivers) > 0 {
-			row("delivers", d.Delivers[0]+", "+d.Delivers[1])
-		}
+		row("delivers", strings.Join(d.Delivers, ", "))
 		row("history", d.History)
 		row("lacks", d.Missing)
 		row("to get it", d.Get)
