@@ -3,10 +3,18 @@ DOCS ?= docs/generated
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 export CGO_ENABLED = 0
 
-.PHONY: build demo test lint bench fuzz docs cross clean
+.PHONY: build shim demo test lint bench fuzz docs cross clean
 
-build:
+build: shim
 	go build -trimpath -ldflags '-s -w' -o bin/tightlip ./cmd/tightlip
+
+# The shims that are embedded into tightlip: the same bytes from the same code, written only if they changed.
+shim:
+	@for arch in amd64 arm64; do \
+	  new=bin/shim-linux-$$arch; gz=broker/shimbin/$$new.gz; \
+	  GOOS=linux GOARCH=$$arch go build -trimpath -buildvcs=false -ldflags '-s -w' -o $$new ./cmd/tightlip-shim || exit 1; \
+	  gzip -9nc $$new > $$new.gz && { cmp -s $$new.gz $$gz || cp $$new.gz $$gz; } || exit 1; \
+	done
 
 demo: build
 	./demo/run
@@ -39,7 +47,7 @@ docs: build
 	bin/tightlip docs markdown $(DOCS)/reference
 	for shell in bash zsh fish powershell; do bin/tightlip completion $$shell > $(DOCS)/completions/tightlip.$$shell; done
 
-cross:
+cross: shim
 	@for p in $(PLATFORMS); do echo "$$p"; GOOS=$${p%/*} GOARCH=$${p#*/} go build -o /dev/null ./cmd/tightlip || exit 1; done
 
 clean:

@@ -1,0 +1,301 @@
+// Package broker serves one build's secrets and SSH agents to the steps of builders that have no mounts.
+package broker
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tightlip/tightlip/broker/shim"
+	"github.com/tightlip/tightlip/secret"
+)
+
+// Secrets are the secrets of a build. build.Handoff is one.
+type Secrets interface {
+	// Get returns false if the build has no secret with that id.
+	Get(ctx context.Context, id string) (secret.Value, bool)
+}
+
+// Agents opens a connection to the SSH agent with an id. It returns ErrNoAgent if the build has none with that id.
+type Agents func(ctx context.Context, id string) (io.ReadWriteCloser, error)
+
+// ErrNoAgent is what Agents returns for an id that the build does not have.
+var ErrNoAgent = errors.New("the build has no such SSH agent")
+
+// Kind is what a request asked for.
+type Kind string
+
+// The kinds of requests. Refused ones had a wrong ticket, or asked for nothing that there is.
+const (
+	Shim    Kind = "shim"
+	Secret  Kind = "secret"
+	SSH     Kind = "ssh"
+	Refused Kind = "refused"
+)
+
+// Event is one request. The id is whatever was asked for, so it is quoted when it is shown.
+type Event struct {
+	Time   time.Time
+	Kind   Kind
+	ID     string // of a secret or an agent
+	Status int    // of HTTP: 200 or, for an agent's connection, 101 if it was granted
+}
+
+// Options are what a server serves.
+type Options struct {
+	Secrets Secrets     // nil: none
+	Agents  Agents      // nil: none
+	Shim    []byte      // the program that steps run
+	Audit   func(Event) // called for each request before it is answered, by several goroutines at once; nil: nobody listens
+}
+
+// Server serves one build. Whoever knows its ticket gets everything.
+type Server struct {
+	options Options
+	ticket  string
+	http    http.Server
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+
+	mu    sync.Mutex
+	talks map[*talk]bool // not the HTTP server's any more
+}
+
+// talk is a client's conversation with an agent.
+type talk struct {
+	conn  net.Conn
+	agent io.ReadWriteCloser
+}
+
+func (t *talk) close() {
+	t.conn.Close()
+	t.agent.Close()
+}
+
+// Bounds of a request. Values may be large, and the way to a remote builder slow.
+const (
+	maxHeader      = 16 << 10
+	requestTimeout = 10 * time.Second
+	answerTimeout  = 10 * time.Minute
+)
+
+// New makes a server that does not listen yet.
+func New(o Options) *Server {
+	s := &Server{options: o, ticket: strings.ToLower(rand.Text()), talks: map[*talk]bool{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.http = http.Server{
+		Handler:           http.HandlerFunc(s.serve),
+		ReadHeaderTimeout: requestTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      answerTimeout,
+		MaxHeaderBytes:    maxHeader,
+		BaseContext:       func(net.Listener) context.Context { return s.ctx },
+		ErrorLog:          log.New(io.Discard, "", 0), // it would show what clients send
+	}
+	s.http.SetKeepAlivesEnabled(false)
+	return s
+}
+
+// Ticket is what requests show, as the first element of their path: 130 random bits.
+func (s *Server) Ticket() string { return s.ticket }
+
+// Element is the last element of NO_PROXY for the steps of the build, if they reach the server at a port of theirs.
+func (s *Server) Element(port int) string {
+	return shim.Address{Port: port, Ticket: s.ticket}.Element()
+}
+
+// Serve answers the connections of a listener, and closes it in the end. It returns net.ErrClosed after Close.
+func (s *Server) Serve(l net.Listener) error {
+	err := s.http.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) {
+		return net.ErrClosed
+	}
+	return err
+}
+
+// Close ends everything at once: listeners, requests and connections to agents. No value is handed out afterwards.
+func (s *Server) Close() error {
+	s.cancel()
+	err := s.http.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for t := range s.talks {
+		t.close()
+	}
+	return err
+}
+
+// serve answers one request.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	kind, id, status := s.route(r)
+	switch {
+	case status != http.StatusOK:
+		s.audit(Refused, "", status)
+		w.WriteHeader(status)
+	case kind == Shim:
+		s.audit(kind, "", status)
+		send(w, s.options.Shim)
+	case kind == Secret:
+		s.serveSecret(w, r, id)
+	case r.Method == http.MethodHead:
+		s.probeAgent(w, r, id)
+	default:
+		s.serveAgent(w, r, id)
+	}
+}
+
+// route says what a request asks for, with the status 200, or why it is refused.
+func (s *Server) route(r *http.Request) (kind Kind, id string, status int) {
+	parts := strings.Split(r.URL.EscapedPath(), "/")
+	if len(parts) < 2 || subtle.ConstantTimeCompare([]byte(parts[1]), []byte(s.ticket)) != 1 {
+		return "", "", http.StatusForbidden
+	}
+	parts = parts[2:]
+	if len(parts) == 0 || r.URL.RawQuery != "" {
+		return "", "", http.StatusNotFound
+	}
+	kind = Kind(parts[0])
+	if r.Method != http.MethodGet && (kind != SSH || r.Method != http.MethodHead) {
+		return "", "", http.StatusMethodNotAllowed
+	}
+	if kind == Shim && len(parts) == 1 {
+		return kind, "", http.StatusOK
+	}
+	if kind != Secret && kind != SSH || len(parts) != 2 {
+		return "", "", http.StatusNotFound
+	}
+	id, err := url.PathUnescape(parts[1])
+	if err != nil {
+		return "", "", http.StatusNotFound
+	}
+	return kind, id, http.StatusOK
+}
+
+func (s *Server) serveSecret(w http.ResponseWriter, r *http.Request, id string) {
+	var value secret.Value
+	ok := false
+	if s.options.Secrets != nil {
+		value, ok = s.options.Secrets.Get(r.Context(), id)
+	}
+	switch {
+	case s.ctx.Err() != nil:
+		s.fail(w, Secret, id, http.StatusServiceUnavailable)
+	case !ok:
+		s.fail(w, Secret, id, http.StatusNotFound)
+	default:
+		s.audit(Secret, id, http.StatusOK)
+		send(w, value.Open())
+	}
+}
+
+// send answers with exact bytes.
+func send(w http.ResponseWriter, content []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Length", strconv.Itoa(len(content)))
+	h.Set("Cache-Control", "no-store")
+	_, _ = w.Write(content)
+}
+
+func (s *Server) fail(w http.ResponseWriter, kind Kind, id string, status int) {
+	s.audit(kind, id, status)
+	w.WriteHeader(status)
+}
+
+func (s *Server) audit(kind Kind, id string, status int) {
+	if s.options.Audit != nil {
+		s.options.Audit(Event{Time: time.Now(), Kind: kind, ID: id, Status: status})
+	}
+}
+
+// probeAgent tells whether there is an agent.
+func (s *Server) probeAgent(w http.ResponseWriter, r *http.Request, id string) {
+	agent, status := s.openAgent(r.Context(), id)
+	if agent != nil {
+		agent.Close()
+	}
+	s.fail(w, SSH, id, status)
+}
+
+// openAgent connects to an agent. The status is 200 if that worked.
+func (s *Server) openAgent(ctx context.Context, id string) (io.ReadWriteCloser, int) {
+	if s.options.Agents == nil {
+		return nil, http.StatusNotFound
+	}
+	agent, err := s.options.Agents(ctx, id)
+	switch {
+	case errors.Is(err, ErrNoAgent):
+		return nil, http.StatusNotFound
+	case err != nil:
+		return nil, http.StatusBadGateway
+	}
+	return agent, http.StatusOK
+}
+
+// serveAgent connects a client to an agent, for as long as both want.
+func (s *Server) serveAgent(w http.ResponseWriter, r *http.Request, id string) {
+	if !strings.EqualFold(r.Header.Get("Connection"), "Upgrade") || r.Header.Get("Upgrade") != shim.Upgrade {
+		s.fail(w, SSH, id, http.StatusUpgradeRequired)
+		return
+	}
+	agent, status := s.openAgent(r.Context(), id)
+	if status != http.StatusOK {
+		s.fail(w, SSH, id, status)
+		return
+	}
+	conn, from, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		agent.Close()
+		s.fail(w, SSH, id, http.StatusInternalServerError)
+		return
+	}
+	t := &talk{conn, agent}
+	defer t.close()
+	s.audit(SSH, id, http.StatusSwitchingProtocols)
+	defer s.end(t)
+	if s.begin(t) && upgrade(conn) == nil {
+		shim.Join(early{conn, from.Reader}, agent, agent)
+	}
+}
+
+// upgrade answers that the connection is the agent's from now on.
+func upgrade(conn net.Conn) error {
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	_, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+shim.Upgrade+"\r\n\r\n")
+	return err
+}
+
+// early is a connection of which the server has read ahead.
+type early struct {
+	net.Conn
+	from *bufio.Reader
+}
+
+func (e early) Read(b []byte) (int, error) { return e.from.Read(b) }
+
+// begin makes Close end a talk. It returns false if that was before.
+func (s *Server) begin(t *talk) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.talks[t] = true
+	return s.ctx.Err() == nil
+}
+
+func (s *Server) end(t *talk) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.talks, t)
+}
