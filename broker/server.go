@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,6 +42,7 @@ const (
 	Shim    Kind = "shim"
 	Secret  Kind = "secret"
 	SSH     Kind = "ssh"
+	Bind    Kind = "bind"
 	Refused Kind = "refused"
 )
 
@@ -54,10 +56,12 @@ type Event struct {
 
 // Options are what a server serves.
 type Options struct {
-	Secrets Secrets     // nil: none
-	Agents  Agents      // nil: none
-	Shim    []byte      // the program that steps run
-	Audit   func(Event) // called for each request before it is answered, by several goroutines at once; nil: nobody listens
+	Secrets Secrets // nil: none
+	Agents  Agents  // nil: none
+	Shim    []byte  // the program that steps run
+	// Files are archives of paths in the build context, on our disk, by those paths.
+	Files map[string]string
+	Audit func(Event) // called for each request before it is answered, by several goroutines at once; nil: nobody listens
 }
 
 // Server serves one build. Whoever knows its ticket gets everything.
@@ -148,6 +152,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		send(w, s.options.Shim)
 	case kind == Secret:
 		s.serveSecret(w, r, id)
+	case kind == Bind:
+		s.serveFile(w, id)
 	case r.Method == http.MethodHead:
 		s.probeAgent(w, r, id)
 	default:
@@ -172,7 +178,7 @@ func (s *Server) route(r *http.Request) (kind Kind, id string, status int) {
 	if kind == Shim && len(parts) == 1 {
 		return kind, "", http.StatusOK
 	}
-	if kind != Secret && kind != SSH || len(parts) != 2 {
+	if kind != Secret && kind != SSH && kind != Bind || len(parts) != 2 {
 		return "", "", http.StatusNotFound
 	}
 	id, err := url.PathUnescape(parts[1])
@@ -197,6 +203,24 @@ func (s *Server) serveSecret(w http.ResponseWriter, r *http.Request, id string) 
 		s.audit(Secret, id, http.StatusOK)
 		send(w, value.Open())
 	}
+}
+
+// serveFile answers with an archive of a path in the build context.
+func (s *Server) serveFile(w http.ResponseWriter, id string) {
+	f, err := os.Open(s.options.Files[id])
+	if err != nil {
+		s.fail(w, Bind, id, http.StatusNotFound)
+		return
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		s.fail(w, Bind, id, http.StatusNotFound)
+		return
+	}
+	s.audit(Bind, id, http.StatusOK)
+	w.Header().Set("Content-Length", strconv.FormatInt(info.Size(), 10))
+	_, _ = io.Copy(w, f)
 }
 
 // send answers with exact bytes.

@@ -12,6 +12,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -410,5 +412,34 @@ func useAgent(t *testing.T, address, ticket string) {
 	}{r, conn}).List()
 	if err != nil || len(keys) != 1 || keys[0].Comment != "a test's" {
 		t.Errorf("%v, %v", keys, err)
+	}
+}
+
+// TestFiles wants exactly the archives of the build, whatever is asked for.
+func TestFiles(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a.tar")
+	if err := os.WriteFile(name, []byte("archive"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := broker.New(broker.Options{Files: map[string]string{"src/a": name, "": name}})
+	defer s.Close()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.Serve(ln) }()
+	for path, want := range map[string]int{
+		"/" + s.Ticket() + "/bind/src%2Fa": 200, "/" + s.Ticket() + "/bind/": 200, "/" + s.Ticket() + "/bind/src": 404,
+		"/" + s.Ticket() + "/bind/..%2F..%2Fetc%2Fpasswd": 404, "/x/bind/src%2Fa": 403,
+	} {
+		resp, err := http.Get("http://" + ln.Addr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != want || want == 200 && string(body) != "archive" {
+			t.Errorf("%s: %d %q, want %d", path, resp.StatusCode, body, want)
+		}
 	}
 }

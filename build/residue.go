@@ -47,6 +47,15 @@ func (j Job) Settle() error {
 	return err
 }
 
+// Keep puts what was noted where Reap finds it when the build's own folder is gone: it could not be removed.
+func (j Job) Keep() error {
+	dir, err := os.MkdirTemp(filepath.Dir(j.Stage), "build-*")
+	if err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(j.Stage, residueName), filepath.Join(dir, residueName))
+}
+
 // Reap removes what builds left that were killed: their folders below stageDir, and with remove what they noted. A residue that is
 // gone already is none to remove. What cannot be removed is kept for the next time, and is the error.
 func Reap(ctx context.Context, stageDir string, remove func(context.Context, Residue) error) (removed []Residue, err error) {

@@ -26,10 +26,10 @@ var errNotFound = errors.New("the build has none")
 // client asks the server for things, each over a connection of its own.
 type client struct{ server Address }
 
-// secret returns a secret's value, or errNotFound.
-func (c client) secret(ctx context.Context, id string) ([]byte, error) {
+// get returns a secret's value, or the archive of a path in the build context, or errNotFound.
+func (c client) get(ctx context.Context, kind Kind, id string) ([]byte, error) {
 	var value []byte
-	err := c.exchange(ctx, "GET", c.server.path(Secret, id), "close", func(r *bufio.Reader) (err error) {
+	err := c.exchange(ctx, "GET", c.server.path(kind, id), "close", func(r *bufio.Reader) (err error) {
 		value, err = readValue(r)
 		return err
 	})

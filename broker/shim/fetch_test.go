@@ -120,7 +120,7 @@ func TestSlowResponse(t *testing.T) {
 		}
 	})
 	start := time.Now()
-	value, err := c.secret(t.Context(), "x")
+	value, err := c.get(t.Context(), Secret, "x")
 	if string(value) != "abc" || err != nil {
 		t.Errorf("got %q, %v", value, err)
 	}
@@ -136,7 +136,7 @@ func TestStalledResponse(t *testing.T) {
 			_, _ = conn.Write([]byte(part))
 			_, _ = conn.Read(make([]byte, 1)) // until the client gives up
 		})
-		value, err := c.secret(t.Context(), "x")
+		value, err := c.get(t.Context(), Secret, "x")
 		if nerr, ok := errors.AsType[net.Error](err); !ok || !nerr.Timeout() || value != nil {
 			t.Errorf("%q: got %d bytes, %v", part, len(value), err)
 		}
@@ -148,7 +148,7 @@ func TestFetchCancelled(t *testing.T) {
 	gone := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(50*time.Millisecond, func() { cancel(gone) })
-	if _, err := c.secret(ctx, "x"); !errors.Is(err, gone) {
+	if _, err := c.get(ctx, Secret, "x"); !errors.Is(err, gone) {
 		t.Errorf("got %v", err)
 	}
 }

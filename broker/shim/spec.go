@@ -25,14 +25,15 @@ const (
 	Secret Kind = "secret"
 	SSH    Kind = "ssh"
 	Tmpfs  Kind = "tmpfs"
+	Bind   Kind = "bind" // of the build context
 	Script Kind = "script"
 )
 
 // Mount is a mount of a step, with BuildKit's defaults filled in.
 type Mount struct {
 	Kind     Kind
-	ID       string      // of a secret or agent
-	Target   string      // an absolute path; empty for a secret that is only a variable
+	ID       string      // of a secret or agent; the path in the build context
+	Target   string      // an absolute path, of Bind also one in the working directory; empty for a secret that is only a variable
 	Env      string      // the variable of a secret
 	Mode     fs.FileMode // permissions of the file or socket
 	UID, GID int
@@ -121,7 +122,7 @@ func (s *Spec) set(flag, value string) (err error) {
 	case "--changed":
 		s.Changed = append(s.Changed, value)
 		return nil
-	case "--" + string(Secret), "--" + string(SSH), "--" + string(Tmpfs), "--" + string(Script):
+	case "--" + string(Secret), "--" + string(SSH), "--" + string(Tmpfs), "--" + string(Bind), "--" + string(Script):
 		s.Mounts = append(s.Mounts, Mount{Kind: Kind(flag[2:]), ID: value})
 		return nil
 	}

@@ -106,6 +106,11 @@ func (s *step) prepare(ctx context.Context, spec Spec, env []string) ([]string, 
 		return nil, err
 	}
 	wd, wdErr := os.Getwd()
+	for i := range items {
+		if items[i].Kind == Bind && !filepath.IsAbs(items[i].Target) {
+			items[i].Target = filepath.Join(wd, items[i].Target)
+		}
+	}
 	// A mount may lie in another.
 	slices.SortStableFunc(items, func(a, b item) int { return cmp.Compare(a.Target, b.Target) })
 	for i, it := range items {
@@ -130,7 +135,7 @@ func (s *step) fetch(ctx context.Context, mounts []Mount, env []string) ([]item,
 	var items []item
 	for _, m := range mounts {
 		it := item{Mount: m, found: true}
-		if m.Kind == Secret || m.Kind == SSH {
+		if m.Kind == Secret || m.Kind == SSH || m.Kind == Bind {
 			if err != nil {
 				return nil, nil, err
 			}
@@ -146,11 +151,15 @@ func (s *step) fetch(ctx context.Context, mounts []Mount, env []string) ([]item,
 // ask fetches a secret, or looks whether there is an agent.
 func (s *step) ask(ctx context.Context, it *item) (err error) {
 	what := "secret"
-	if it.Kind == SSH {
+	switch it.Kind {
+	case SSH:
 		what = "SSH agent"
 		err = s.client.hasAgent(ctx, it.ID)
-	} else {
-		it.value, err = s.client.secret(ctx, it.ID)
+	case Bind:
+		what, it.Required = "path of the build context", true
+		it.value, err = s.client.get(ctx, Bind, it.ID)
+	default:
+		it.value, err = s.client.get(ctx, Secret, it.ID)
 	}
 	it.found = err == nil
 	switch {
@@ -196,6 +205,8 @@ func (s *step) mount(i int, it item) error {
 	switch {
 	case !it.found || it.Kind == Secret && it.Target == "":
 		return nil
+	case it.Kind == Bind:
+		return s.mountBind(i, it)
 	case !filepath.IsAbs(it.Target):
 		return fmt.Errorf("the target %q of a %s mount is not an absolute path", it.Target, it.Kind)
 	}

@@ -37,6 +37,9 @@ type Options struct {
 	Base func(name, platform string) (Base, error)
 	// Changed returns a text to be put into each step that uses a secret. It may be nil.
 	Changed func(secretID string) (text string, ok bool)
+	// Bind makes a path in the build context available to steps, and returns a text that changes with what is there. It may be nil:
+	// then mounts of the build context are refused.
+	Bind func(source string) (text string, err error)
 	// NoFiles refuses what would need another file in the build context.
 	NoFiles bool
 }
@@ -164,14 +167,17 @@ func (t *translation) stage(n int, last bool) error {
 
 // base is the state that a stage begins with.
 func (t *translation) base(n int, stage instructions.Stage) (state, error) {
-	if i := t.file.Stage(stage.BaseName, n); i >= 0 {
-		s := t.states[i]
-		s.onBuild = nil
-		return s, nil
-	}
 	name, err := t.expand(stage.BaseName)
 	if err != nil {
 		return state{}, t.fail(stage.Location, err.Error(), "")
+	}
+	if i := t.file.Stage(name, n); i >= 0 {
+		s := t.states[i]
+		s.onBuild = nil
+		for _, c := range t.states[i].onBuild {
+			s.trigger(c.Expression)
+		}
+		return s, nil
 	}
 	if name == "scratch" {
 		return state{empty: true}, nil
@@ -188,7 +194,27 @@ func (t *translation) base(n int, stage instructions.Stage) (state, error) {
 			return state{}, t.fail(stage.Location, fmt.Sprintf("image %s has the trigger %q", name, trigger), buildWithBuildKit)
 		}
 	}
-	return state{user: b.User, shell: b.Shell, tools: b.Tools}, nil
+	s := state{user: b.User, shell: b.Shell, tools: b.Tools}
+	for _, trigger := range b.OnBuild {
+		s.trigger(trigger)
+	}
+	return s, nil
+}
+
+// trigger is what the builder runs at FROM, with what that changes for the steps behind it.
+func (s *state) trigger(expression string) {
+	f, err := dockerfile.Parse("trigger", []byte("FROM scratch\n"+expression+"\n"))
+	if err != nil || len(f.Stages()[0].Commands) != 1 {
+		return
+	}
+	switch c := f.Stages()[0].Commands[0].(type) {
+	case *instructions.UserCommand:
+		s.user = c.User
+	case *instructions.ShellCommand:
+		s.shell = c.Shell
+	case *instructions.RunCommand, *instructions.CopyCommand, *instructions.AddCommand:
+		s.empty, s.tools = false, nil
+	}
 }
 
 // usesBuildKit tells whether a trigger needs mounts or heredocs.
@@ -380,11 +406,29 @@ func (t *translation) mounts(c *instructions.RunCommand, at []parser.Range) (shi
 			spec.Mounts = append(spec.Mounts, shim.Mount{Kind: shim.Tmpfs, Target: m.Target})
 		case instructions.MountTypeCache:
 			t.note(at, "runs without its cache at %s: this builder has none", m.Target)
+		case instructions.MountTypeBind:
+			mount, text, err := t.bindMount(m, at)
+			if err != nil {
+				return spec, err
+			}
+			spec.Mounts, spec.Changed = append(spec.Mounts, mount), append(spec.Changed, text)
 		default:
 			return spec, t.fail(at, fmt.Sprintf("this builder has no mount of type %s", m.Type), "")
 		}
 	}
 	return spec, nil
+}
+
+// bindMount is a mount of the build context. Other stages and images are out of reach for a step.
+func (t *translation) bindMount(m *instructions.Mount, at []parser.Range) (mount shim.Mount, text string, err error) {
+	if m.From != "" || t.o.Bind == nil {
+		return mount, "", t.fail(at, "this builder has no such mount of type bind", "COPY --from in a stage of its own, or "+buildWithBuildKit)
+	}
+	source := path.Join("/", m.Source)[1:]
+	if text, err = t.o.Bind(source); err != nil {
+		return mount, "", t.fail(at, err.Error(), "")
+	}
+	return shim.Mount{Kind: shim.Bind, ID: source, Target: m.Target}, text, nil
 }
 
 // secretMount fills BuildKit's defaults in.

@@ -138,6 +138,19 @@ func TestClassic(t *testing.T) {
 	}
 }
 
+func bound(source string) (string, error) { return "hash-of-" + source, nil }
+
+func TestBind(t *testing.T) {
+	r, err := translated(t, "FROM a\nRUN --mount=target=. --mount=type=bind,source=./x/../y,target=/z,rw x\n", translate.Options{Bind: bound})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "FROM a\nRUN /bin/sh -c BOOT tightlip --bind  --target . --bind y --target /z --changed hash-of- --changed hash-of-y -- /bin/sh -c x\n"
+	if got := short(t, r); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
 func TestClassicRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		in   string
@@ -146,7 +159,8 @@ func TestClassicRefuses(t *testing.T) {
 		want string
 	}{
 		{in: "FROM scratch\nRUN --mount=type=secret,id=n [\"x\"]\n", line: 2, want: "nothing is in this image yet"},
-		{in: "FROM a\nRUN --mount=type=bind,target=/x y\n", line: 2, want: "no mount of type bind"},
+		{in: "FROM a\nRUN --mount=type=bind,target=/x y\n", line: 2, want: "no such mount of type bind"},
+		{in: "FROM a\nRUN --mount=type=bind,from=b,target=/x y\n", o: translate.Options{Bind: bound}, line: 2, want: "no such mount of type bind"},
 		{in: "FROM a\nRUN --network=none y\n", line: 2, want: "--network=none"},
 		{in: "FROM a\nARG N\nRUN --mount=type=secret,id=$N y\n", line: 3, want: "the variable $N"},
 		{in: "FROM a\nCOPY --chmod=755 a b\n", line: 2, want: "COPY --chmod"},

@@ -28,23 +28,33 @@ var layers = []struct {
 	{"secret/source/fd", []string{"secret"}},
 	{"secret/source/file", []string{"secret", "internal/suggest"}},
 	{"secret/source/all", []string{"secret", "secret/source"}},
+	{"broker/shim", nil},
+	{"broker/shimbin", nil},
+	{"broker", []string{"broker/shim", "secret"}},
+	{"broker/sshagent", []string{"broker"}},
 	{"dockerfile", nil},
+	{"dockerfile/translate", []string{"broker/shim", "dockerfile"}},
 	{"scan", nil},
 	{"image", []string{"finding"}},
 	{"image/imagetest", []string{"image"}},
 	{"image/sink", []string{"finding", "image"}},
 	{"proof", []string{"secret", "finding", "image", "scan"}},
 	{"internal/redact", []string{"proof"}},
-	{"build", []string{"secret", "finding", "dockerfile", "image", "proof", "internal/redact"}},
+	{"build", []string{"secret", "broker", "finding", "dockerfile", "image", "proof", "internal/redact"}},
 	{"build/buildtest", []string{"build", "secret", "proof", "image", "internal/redact"}},
+	{"build/output", []string{"build", "image/sink"}},
 	{"build/engine/embedded", nil},
-	{"build/engine/buildkit", []string{"build", "build/engine/embedded", "finding", "image", "image/sink", "internal/redact"}},
+	{"build/engine/buildkit", []string{"build", "build/output", "build/engine/embedded", "dockerfile", "finding", "image", "internal/redact"}},
+	{"build/engine/classic", []string{"broker", "build", "dockerfile", "image"}},
+	{"build/engine/podman", []string{"build", "build/output", "dockerfile", "image"}},
+	{"conformance", nil},
 	{"report", []string{"finding"}},
 	{"internal/config", []string{"secret", "internal/suggest"}},
 	{"internal/archtest", nil},
-	{"internal/enginetest", nil},
-	{"internal/cli", []string{"build", "finding", "image", "internal/config", "internal/redact", "proof", "report", "secret"}},
+	{"internal/enginetest", []string{"broker/shimbin"}},
+	{"internal/cli", []string{"broker", "build", "conformance", "dockerfile", "finding", "image", "internal/config", "internal/redact", "proof", "report", "secret"}},
 	{"cmd/tightlip", []string{"internal/cli"}},
+	{"cmd/tightlip-shim", []string{"broker/shim"}},
 }
 
 // openers lists the packages that may open a secret.Value.
@@ -54,6 +64,8 @@ var openers = []string{
 	"proof",                 // makes needles
 	"build",                 // fingerprints for rebuild=on-change
 	"build/engine/buildkit", // hands values to BuildKit
+	"build/engine/podman",   // hands values to podman and buildah
+	"broker",                // hands values to steps
 }
 
 // load type-checks the packages of the module, without their tests. It takes seconds, so the tests share it.

@@ -13,6 +13,7 @@ import (
 	bx "github.com/docker/buildx/build"
 	"github.com/docker/buildx/util/confutil"
 	"github.com/moby/buildkit/client"
+	"github.com/tightlip/tightlip/build/output"
 	"github.com/tightlip/tightlip/image"
 )
 
@@ -91,7 +92,7 @@ func (r *result) writeCache(ctx context.Context) error {
 			others = append(others, e)
 			continue
 		}
-		if err := moveTree(r.stagedCacheOf(n), e.Attrs["dest"]); err != nil {
+		if err := output.MoveTree(r.stagedCacheOf(n), e.Attrs["dest"]); err != nil {
 			return fmt.Errorf("writing the cache: %w", err)
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/moby/buildkit/solver/errdefs"
 	"github.com/moby/buildkit/util/progress/progressui"
 	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/build/output"
 )
 
 // target is what buildx calls the only target of a build.
@@ -61,24 +62,18 @@ func (e *Engine) Close() error {
 	return e.close()
 }
 
-// builderKind is what planning has to know about a builder.
-type builderKind struct {
-	dockerStore bool // what it builds is at once in a Docker daemon's own image store
-	defaultLoad bool // what it builds is loaded into the Docker daemon unless the user wants something else
-}
-
-func (e *Engine) builderKind(ctx context.Context) (builderKind, error) {
+func (e *Engine) builderKind(ctx context.Context) (output.Builder, error) {
 	for _, n := range e.nodes {
 		if n.Err != nil || n.Driver == nil {
 			continue
 		}
 		features, err := n.Driver.Features(ctx)
 		if err != nil {
-			return builderKind{}, fmt.Errorf("asking the builder what it can do: %w", err)
+			return output.Builder{}, fmt.Errorf("asking the builder what it can do: %w", err)
 		}
-		return builderKind{n.Driver.IsMobyDriver(), features[driver.DefaultLoad]}, nil
+		return output.Builder{Store: n.Driver.IsMobyDriver(), DefaultLoad: features[driver.DefaultLoad]}, nil
 	}
-	return builderKind{}, nil
+	return output.Builder{}, nil
 }
 
 // Build implements build.Engine.
@@ -90,12 +85,12 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error)
 	if err != nil {
 		return nil, err
 	}
-	outputs, err := planOutputs(job.Request, kind)
+	outputs, err := output.Plan(job.Request, kind)
 	if err != nil {
 		return nil, err
 	}
 	for _, o := range outputs {
-		if err := o.checkDest(e.streams.Out); err != nil {
+		if err := o.CheckDest(e.streams.Out); err != nil {
 			return nil, err
 		}
 	}

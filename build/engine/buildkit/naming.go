@@ -11,6 +11,7 @@ import (
 	"github.com/docker/buildx/util/dockerutil"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/build/output"
 	"github.com/tightlip/tightlip/image/sink"
 )
 
@@ -41,52 +42,30 @@ func (r *result) Name(ctx context.Context) (build.Named, error) {
 func (r *result) digest() string { return r.exporter(exptypes.ExporterImageDigestKey) }
 
 // nameOutput brings one proven output to where it belongs and returns what it is called there.
-func (r *result) nameOutput(ctx context.Context, o output, n int) ([]string, error) {
-	at := stagedAt(r.outputs, n, r.job.Stage)
-	names, err := normalize(o.names)
+func (r *result) nameOutput(ctx context.Context, o output.Output, n int) ([]string, error) {
+	at := output.StagedAt(r.outputs, n, r.job.Stage)
+	names, err := output.Normalize(o.Names)
 	if err != nil {
 		return nil, err
 	}
-	file := []string{o.dest}
-	switch o.place {
-	case inStore:
-		return r.tag(ctx, names, o.push)
-	case registry:
+	switch o.Place {
+	case output.InStore:
+		return r.tag(ctx, names, o.Push)
+	case output.Registry:
 		return r.push(ctx, at, names, o)
-	case inDaemon:
-		err = r.load(ctx, at, names, o.context)
-		file = names
-	case archive:
-		err = r.writeArchive(ctx, at, names, o)
-	case layout:
-		err = mergeLayout(at, o.dest, r.digest(), names)
-	case folder:
-		if o.delete {
-			err = prune(at, o.dest)
+	case output.InDaemon:
+		if err := r.load(ctx, at, names, o.Context); err != nil {
+			return nil, err
 		}
-		return file, errors.Join(err, moveTree(at, o.dest)) // what was moved before an error is there
-	case tarball:
-		err = r.writeTarball(at, o.dest)
-	default:
+		return names, nil
+	case output.CacheOnly, output.Unnamed:
 		return nil, nil
 	}
-	if err != nil {
+	err = o.Write(ctx, at, r.digest(), names, r.engine.streams.Out)
+	if err != nil && o.Place != output.Folder {
 		return nil, err
 	}
-	return file, nil
-}
-
-// normalize makes full references of names, as BuildKit's exporters do.
-func normalize(names []string) ([]string, error) {
-	var out []string
-	for _, name := range names {
-		ref, err := reference.ParseNormalizedNamed(name)
-		if err != nil {
-			return nil, &build.UsageError{Err: fmt.Errorf("the name %q is not valid: %w", name, err)}
-		}
-		out = append(out, reference.TagNameOnly(ref).String())
-	}
-	return out, nil
+	return []string{o.Dest}, err
 }
 
 // say tells what is going to take time.
@@ -120,9 +99,9 @@ func (r *result) tag(ctx context.Context, names []string, push bool) (done []str
 	return done, nil
 }
 
-func (r *result) push(ctx context.Context, at string, names []string, o output) (done []string, err error) {
+func (r *result) push(ctx context.Context, at string, names []string, o output.Output) (done []string, err error) {
 	for _, name := range names {
-		if o.byDigest {
+		if o.ByDigest {
 			named, err := reference.ParseNormalizedNamed(name)
 			if err != nil {
 				return done, err
@@ -130,7 +109,7 @@ func (r *result) push(ctx context.Context, at string, names []string, o output) 
 			name = named.Name() + "@" + r.digest()
 		}
 		r.say("pushing %s", name)
-		if _, err := sink.Push(ctx, at, r.digest(), name, pushOptions(o)); err != nil {
+		if _, err := sink.Push(ctx, at, r.digest(), name, o.PushOptions()); err != nil {
 			return done, err
 		}
 		done = append(done, name)

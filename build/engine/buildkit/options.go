@@ -19,6 +19,7 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/session/auth/authprovider"
 	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/build/output"
 )
 
 // options translates a job into buildx's terms, as buildx's own build command does. The outputs are left out.
@@ -190,23 +191,23 @@ func replaceDockerfile(o *bx.Options, job build.Job) error {
 }
 
 // exports are what the engine itself writes before the proof.
-func exports(outputs []output, stage string, annotations map[string]string) []client.ExportEntry {
+func exports(outputs []output.Output, stage string, annotations map[string]string) []client.ExportEntry {
 	var list []client.ExportEntry
 	for i, o := range outputs {
-		attrs := maps.Clone(o.attrs)
+		attrs := maps.Clone(o.Attrs)
 		if attrs == nil {
 			attrs = map[string]string{}
 		}
 		maps.Copy(attrs, annotations)
-		at := stagedAt(outputs, i, stage)
+		at := output.StagedAt(outputs, i, stage)
 		switch {
-		case o.stored():
+		case o.Stored():
 			list = append(list, client.ExportEntry{Type: client.ExporterImage, Attrs: attrs})
-		case o.place == folder:
+		case o.Place == output.Folder:
 			list = append(list, client.ExportEntry{Type: client.ExporterLocal, Attrs: attrs, OutputDir: at})
-		case o.place == tarball:
+		case o.Place == output.Tarball:
 			list = append(list, client.ExportEntry{Type: client.ExporterTar, Attrs: attrs, Output: lazyFile(at)})
-		case layoutOf(outputs, i) == i:
+		case output.LayoutOf(outputs, i) == i:
 			attrs["tar"] = "false"
 			list = append(list, client.ExportEntry{Type: client.ExporterOCI, Attrs: attrs, OutputDir: at})
 		}

@@ -25,6 +25,7 @@ import (
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/build/output"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -93,11 +94,11 @@ func (e *Engine) solvePart(ctx context.Context, o *bx.Options, nodes []builder.N
 }
 
 // refuseParts refuses what buildx, too, cannot make of the parts of several nodes.
-func refuseParts(outputs []output) error {
+func refuseParts(outputs []output.Output) error {
 	for _, o := range outputs {
-		if o.stored() || o.place == tarball {
+		if o.Stored() || o.Place == output.Tarball {
 			return &build.UsageError{
-				Err: fmt.Errorf("several nodes of this builder share these platforms: no %s output can be made of their parts", o.place),
+				Err: fmt.Errorf("several nodes of this builder share these platforms: no %s output can be made of their parts", o.Place),
 				Try: "--push, --output type=oci,dest=FILE, or one platform at a time",
 			}
 		}
@@ -168,7 +169,7 @@ func mergeParts(at string, parts int, annotations map[string]string) (string, er
 		if err := addManifests(&whole, index); err != nil {
 			return "", err
 		}
-		if err := moveTree(dir, at); err != nil {
+		if err := output.MoveTree(dir, at); err != nil {
 			return "", err
 		}
 		if err := build.RemoveAll(dir); err != nil {

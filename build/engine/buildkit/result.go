@@ -13,6 +13,7 @@ import (
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	dockerclient "github.com/moby/moby/client"
 	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/build/output"
 	"github.com/tightlip/tightlip/dockerfile/translate"
 	"github.com/tightlip/tightlip/image"
 )
@@ -21,7 +22,7 @@ import (
 type result struct {
 	engine   *Engine
 	job      build.Job
-	outputs  []output
+	outputs  []output.Output
 	ref      string         // of the build, in the engine's history
 	nodes    []builder.Node // that built it; none stands for the only one
 	response *client.SolveResponse
@@ -73,20 +74,20 @@ func (r *result) Images(ctx context.Context) (images []image.Image, err error) {
 	return append(images, caches...), err
 }
 
-func (r *result) open(ctx context.Context, o output, n int) (image.Image, error) {
-	at := stagedAt(r.outputs, n, r.job.Stage)
+func (r *result) open(ctx context.Context, o output.Output, n int) (image.Image, error) {
+	at := output.StagedAt(r.outputs, n, r.job.Stage)
 	switch {
-	case o.stored():
+	case o.Stored():
 		api, err := r.dockerAPI()
 		if err != nil {
 			return nil, err
 		}
 		return image.OpenDaemon(ctx, api, r.imageID())
-	case o.place == folder:
+	case o.Place == output.Folder:
 		return image.OpenDir(at)
-	case o.place == tarball:
+	case o.Place == output.Tarball:
 		return image.OpenTar(ctx, at, image.Options{})
-	case layoutOf(r.outputs, n) == n:
+	case output.LayoutOf(r.outputs, n) == n:
 		return image.OpenLayout(ctx, at, "", image.Options{Trusted: true}) // containerd's store has checked every blob
 	}
 	return nil, nil // another output's layout is the same
@@ -125,7 +126,7 @@ func (r *result) Translation() (text []byte, lines []int) {
 // note writes down that Docker's store holds what has no name yet.
 func (r *result) note() error {
 	id := r.imageID()
-	if id == "" || !slices.ContainsFunc(r.outputs, output.stored) {
+	if id == "" || !slices.ContainsFunc(r.outputs, output.Output.Stored) {
 		return nil
 	}
 	api, err := r.dockerAPI()
@@ -141,9 +142,9 @@ func (r *result) Discard(ctx context.Context) error {
 	defer cancel()
 	var errs []error
 	for n, o := range r.outputs {
-		if !o.stored() {
-			errs = append(errs, build.RemoveAll(stagedAt(r.outputs, n, r.job.Stage)))
-		} else if id := r.imageID(); id != "" && (o.place == unnamed || !r.named) {
+		if !o.Stored() {
+			errs = append(errs, build.RemoveAll(output.StagedAt(r.outputs, n, r.job.Stage)))
+		} else if id := r.imageID(); id != "" && (o.Place == output.Unnamed || !r.named) {
 			errs = append(errs, r.removeUnnamed(ctx, id))
 		}
 	}

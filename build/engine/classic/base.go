@@ -32,7 +32,7 @@ func (e *Engine) inspectBase(ctx context.Context, job build.Job, name, platform 
 	if info.Config != nil {
 		b = translate.Base{User: info.Config.User, Shell: info.Config.Shell, OnBuild: info.Config.OnBuild}
 	}
-	b.Tools, err = e.toolsOf(ctx, info.ID)
+	b.Tools, err = e.toolsOf(ctx, job, info.ID)
 	return b, err
 }
 
@@ -60,8 +60,15 @@ func (e *Engine) pull(ctx context.Context, job build.Job, name, platform string)
 }
 
 // toolsOf lists what an image has to fetch with. It asks a container that is never started.
-func (e *Engine) toolsOf(ctx context.Context, id string) (tools []string, err error) {
-	c, err := e.api.ContainerCreate(ctx, dockerclient.ContainerCreateOptions{
+func (e *Engine) toolsOf(ctx context.Context, job build.Job, id string) (tools []string, err error) {
+	name := containerName()
+	if err := job.Note(e.residue("docker container", name)); err != nil {
+		return nil, err
+	}
+	whole, done := build.CleanupContext(ctx)
+	defer done()
+	c, err := e.api.ContainerCreate(whole, dockerclient.ContainerCreateOptions{
+		Name:       name,
 		Config:     &container.Config{Image: id, Entrypoint: []string{"none"}, Labels: map[string]string{label: "look"}},
 		HostConfig: &container.HostConfig{NetworkMode: "none"},
 	})

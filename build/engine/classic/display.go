@@ -15,23 +15,19 @@ import (
 type display struct {
 	out    io.WriteCloser // redacts
 	err    io.Writer
-	kept   *bytes.Buffer // of a quiet build: shown if it fails
-	shown  *strings.Replacer
+	kept   *bytes.Buffer    // of a quiet build: shown if it fails
+	steps  []translate.Step // that are still to come
+	now    *translate.Step  // what runs, if it was translated
 	failed error
 }
 
 func newDisplay(w io.Writer, job build.Job, tr *translate.Result) *display {
-	d := &display{err: w}
+	d := &display{err: w, steps: tr.Steps}
 	if job.Request.Quiet || job.Request.Progress == "quiet" || job.Request.Progress == "none" {
 		d.kept = &bytes.Buffer{}
 		w = d.kept
 	}
 	d.out = job.Redact.Writer(w)
-	var pairs []string
-	for _, s := range tr.Steps {
-		pairs = append(pairs, s.New, s.Text)
-	}
-	d.shown = strings.NewReplacer(pairs...)
 	return d
 }
 
@@ -42,7 +38,7 @@ func (d *display) show(m jsonstream.Message) {
 	text := m.Stream
 	switch {
 	case strings.HasPrefix(text, "Step "):
-		text = d.shown.Replace(text)
+		text = d.begin(text)
 	case strings.HasPrefix(text, red):
 		text = strings.TrimSuffix(strings.TrimPrefix(text, red), normal)
 	case text == "" && m.Status != "" && m.Progress == nil: // of a pull
@@ -50,6 +46,21 @@ func (d *display) show(m jsonstream.Message) {
 	}
 	_, err := io.WriteString(d.out, text)
 	d.failed = errors.Join(d.failed, err)
+}
+
+// begin returns the line that says which step begins, with the user's instruction in it.
+func (d *display) begin(line string) string {
+	d.now = nil
+	head, instruction, _ := strings.Cut(line, " : ")
+	instruction = strings.TrimPrefix(strings.TrimSpace(instruction), "ONBUILD ")
+	// Steps come in their order, and two may have become the same.
+	for i := range d.steps {
+		if d.steps[i].New == instruction {
+			d.now, d.steps = &d.steps[i], d.steps[i+1:]
+			return head + " : " + d.now.Text + "\n"
+		}
+	}
+	return line
 }
 
 // close shows what is left.

@@ -93,25 +93,26 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error)
 	if err != nil {
 		return nil, &build.FailedError{Code: 1, Text: job.Redact.String(err.Error())}
 	}
-	tr, err := e.translate(ctx, job, f)
+	b := &binds{context: c, stage: job.Stage, files: map[string]string{}}
+	tr, err := e.translate(ctx, job, f, b)
 	if err != nil {
 		return nil, err
 	}
 	res := &result{engine: e, job: job, output: out, translated: tr}
-	if res.id, err = e.solve(ctx, job, f, c, tr); err != nil {
+	if res.id, err = e.solve(ctx, job, f, b, tr); err != nil {
 		return nil, err
 	}
 	return res, nil
 }
 
 // translate makes the Dockerfile one that the classic builder understands.
-func (e *Engine) translate(ctx context.Context, job build.Job, f *dockerfile.File) (*translate.Result, error) {
+func (e *Engine) translate(ctx context.Context, job build.Job, f *dockerfile.File, b *binds) (*translate.Result, error) {
 	args := map[string]string{}
 	for k, v := range buildArgs(job.Request.BuildArg) {
 		args[k] = *v
 	}
 	tr, err := translate.For(translate.Builder{}, f, translate.Options{
-		Target: job.Request.Target, BuildArgs: args, Base: e.base(ctx, job),
+		Target: job.Request.Target, BuildArgs: args, Base: e.base(ctx, job), Bind: b.add,
 		Changed: func(id string) (string, bool) { text, ok := job.Fingerprints[id]; return text, ok },
 	})
 	if err != nil {
@@ -140,7 +141,7 @@ func hint(err error) string {
 }
 
 // solve runs the build and returns the image's ID.
-func (e *Engine) solve(ctx context.Context, job build.Job, f *dockerfile.File, c *buildContext, tr *translate.Result) (id string, err error) {
+func (e *Engine) solve(ctx context.Context, job build.Job, f *dockerfile.File, b *binds, tr *translate.Result) (id string, err error) {
 	o, err := e.buildOptions(job.Request, f, e.daemon)
 	if err != nil {
 		return "", err
@@ -155,14 +156,15 @@ func (e *Engine) solve(ctx context.Context, job build.Job, f *dockerfile.File, c
 				Try: "drop ARG " + variable + ": it is predefined",
 			}
 		}
-		s, err := e.startServer(ctx, job, cancel)
-		if err != nil {
-			return "", err
+		s, startErr := e.startServer(ctx, job, b.files, cancel)
+		if startErr != nil {
+			return "", startErr
 		}
 		defer func() { err = errors.Join(err, s.close(ctx)) }()
 		s.join(&o)
+		o.ShmSize = b.shmSize(o.ShmSize)
 	}
-	text, name, err := c.send(tr.Dockerfile, tr.Files)
+	text, name, err := b.context.send(tr.Dockerfile, tr.Files)
 	if err != nil {
 		return "", fmt.Errorf("packing the build context: %w", err)
 	}
@@ -170,7 +172,7 @@ func (e *Engine) solve(ctx context.Context, job build.Job, f *dockerfile.File, c
 	o.Dockerfile = name
 	resp, err := e.api.ImageBuild(ctx, text, o)
 	if err != nil {
-		return "", e.failure(ctx, job, tr, err)
+		return "", e.failure(ctx, job, nil, err)
 	}
 	defer resp.Body.Close()
 	d := newDisplay(e.streams.Err, job, tr)
@@ -183,7 +185,7 @@ func (e *Engine) solve(ctx context.Context, job build.Job, f *dockerfile.File, c
 	})
 	err = errors.Join(err, d.close(err != nil))
 	if err != nil {
-		return "", e.failure(ctx, job, tr, err)
+		return "", e.failure(ctx, job, d.now, err)
 	}
 	if id == "" {
 		return "", &build.FailedError{Code: 1, Text: "the daemon did not say what it built"}
@@ -196,8 +198,8 @@ func needsServer(tr *translate.Result) bool {
 	return slices.ContainsFunc(tr.Steps, func(s translate.Step) bool { return s.Wrapped })
 }
 
-// failure makes the error of a build fit to show.
-func (e *Engine) failure(ctx context.Context, job build.Job, tr *translate.Result, err error) error {
+// failure makes the error of a build fit to show. The step is the one that ran, if it was translated.
+func (e *Engine) failure(ctx context.Context, job build.Job, step *translate.Step, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -208,10 +210,12 @@ func (e *Engine) failure(ctx context.Context, job build.Job, tr *translate.Resul
 			failed.Code = m.Code
 		}
 	}
-	for _, s := range tr.Steps {
-		if s.Wrapped && strings.Contains(failed.Text, strings.Join(s.Args, " ")) {
-			failed.Text = fmt.Sprintf("line %d: %s ended with code %d", s.Line, firstLine(s.Text), failed.Code)
-		}
+	switch {
+	case step == nil:
+	case len(step.Args) > 0 && strings.Contains(failed.Text, strings.Join(step.Args, " ")):
+		failed.Text = fmt.Sprintf("line %d: %s ended with code %d", step.Line, firstLine(step.Text), failed.Code)
+	default:
+		failed.Text = fmt.Sprintf("line %d: %s: %s", step.Line, firstLine(step.Text), failed.Text)
 	}
 	failed.Text = "building: " + job.Redact.String(failed.Text)
 	return failed

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -175,7 +176,7 @@ func (r *result) Discard(ctx context.Context) error {
 	ctx, cancel := build.CleanupContext(ctx)
 	defer cancel()
 	if err := sink.RemoveUnnamed(ctx, r.engine.api, r.id); err != nil {
-		return err
+		return errors.Join(err, r.job.Keep())
 	}
 	return r.job.Settle()
 }

@@ -39,6 +39,7 @@ const (
 // server is a build's server: it runs here, and is reached through a container whose network the build's steps join.
 type server struct {
 	api       *dockerclient.Client
+	job       build.Job
 	broker    *broker.Server
 	image     string
 	container string
@@ -48,7 +49,7 @@ type server struct {
 }
 
 // startServer starts the server. If it ends before it is closed, it cancels the build.
-func (e *Engine) startServer(ctx context.Context, job build.Job, cancel context.CancelCauseFunc) (s *server, err error) {
+func (e *Engine) startServer(ctx context.Context, job build.Job, files map[string]string, cancel context.CancelCauseFunc) (_ *server, err error) {
 	binary, err := shimbin.For(e.daemon.arch)
 	if err != nil {
 		return nil, &build.UsageError{Err: err, Try: hint(err)}
@@ -57,15 +58,17 @@ func (e *Engine) startServer(ctx context.Context, job build.Job, cancel context.
 	if err != nil {
 		return nil, err
 	}
-	s = &server{api: e.api, broker: broker.New(broker.Options{
-		Secrets: job.Handoff, Agents: agents.Open, Shim: binary, Audit: e.audit(job),
+	s := &server{api: e.api, job: job, broker: broker.New(broker.Options{
+		Secrets: job.Handoff, Agents: agents.Open, Shim: binary, Files: files, Audit: e.audit(job),
 	})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close(ctx))
 		}
 	}()
-	s.image, err = importShim(ctx, e.api, binary)
+	whole, done := build.CleanupContext(ctx) // an image whose import is interrupted would have no ID to remove it by
+	defer done()
+	s.image, err = importShim(whole, e.api, binary)
 	if err == nil {
 		err = job.Note(e.residue("docker image", s.image))
 	}
@@ -78,7 +81,7 @@ func (e *Engine) startServer(ctx context.Context, job build.Job, cancel context.
 	}
 	// Steps that share a network with others find that network as it is; the ticket keeps the others out.
 	shared := network == "host" || strings.HasPrefix(network, "container:")
-	name := "tightlip-" + strings.ToLower(rand.Text()[:12])
+	name := containerName()
 	if err := job.Note(e.residue("docker container", name)); err != nil {
 		return nil, err
 	}
@@ -88,12 +91,14 @@ func (e *Engine) startServer(ctx context.Context, job build.Job, cancel context.
 	}
 	s.network, s.element = "container:"+s.container, s.broker.Element(at)
 	go func() {
-		if err := s.broker.Serve(ln); err != nil {
+		if err := s.broker.Serve(ln); !errors.Is(err, net.ErrClosed) {
 			cancel(&build.FailedError{Code: 1, Text: fmt.Sprintf("the build's server ended during the build: %v", err)})
 		}
 	}()
 	return s, nil
 }
+
+func containerName() string { return "tightlip-" + strings.ToLower(rand.Text()[:12]) }
 
 // audit shows each request to the server.
 func (e *Engine) audit(job build.Job) func(broker.Event) {
@@ -167,7 +172,9 @@ func (s *server) startRelay(ctx context.Context, name, network string, shared bo
 	if shared {
 		listen, config.ExtraHosts = "127.0.0.1:0", nil
 	}
-	c, err := s.api.ContainerCreate(ctx, dockerclient.ContainerCreateOptions{
+	whole, cancel := build.CleanupContext(ctx) // what is interrupted in its making could not be removed
+	defer cancel()
+	c, err := s.api.ContainerCreate(whole, dockerclient.ContainerCreateOptions{
 		Name: name,
 		Config: &container.Config{
 			Image: s.image, Entrypoint: []string{"/tightlip"}, Cmd: []string{"relay", "--listen", listen}, User: "65534:65534",
@@ -189,8 +196,8 @@ func (s *server) startRelay(ctx context.Context, name, network string, shared bo
 	if _, err := s.api.ContainerStart(ctx, c.ID, dockerclient.ContainerStartOptions{}); err != nil {
 		return nil, 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
 	relay, err := broker.Attach(ctx, rw)
 	if err != nil {
 		return nil, 0, err
@@ -233,7 +240,7 @@ func (s *server) join(o *dockerclient.ImageBuildOptions) {
 	o.BuildArgs[variable] = &value
 }
 
-// close ends the server and removes its container and image.
+// close ends the server and removes its container and image. What cannot be removed is left to tightlip reap.
 func (s *server) close(ctx context.Context) error {
 	ctx, cancel := build.CleanupContext(ctx)
 	defer cancel()
@@ -241,19 +248,26 @@ func (s *server) close(ctx context.Context) error {
 	if s.conn != nil {
 		s.conn.Close()
 	}
-	var errs []error
-	if s.container != "" {
-		_, err := s.api.ContainerRemove(ctx, s.container, dockerclient.ContainerRemoveOptions{Force: true})
-		errs = append(errs, ignoreGone(err))
-		errs = append(errs, s.awaitGone(ctx))
-	}
-	if s.image != "" {
-		errs = append(errs, ignoreGone(sink.Remove(ctx, s.api, s.image)))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("removing the build's server: %w", err)
+	if err := s.remove(ctx); err != nil {
+		return errors.Join(fmt.Errorf("removing the build's server, which tightlip reap does later: %w", err), s.job.Keep())
 	}
 	return nil
+}
+
+func (s *server) remove(ctx context.Context) error {
+	if s.container != "" {
+		_, err := s.api.ContainerRemove(ctx, s.container, dockerclient.ContainerRemoveOptions{Force: true})
+		if err := ignoreGone(err); err != nil {
+			return err
+		}
+		if err := s.awaitGone(ctx); err != nil {
+			return err
+		}
+	}
+	if s.image == "" {
+		return nil
+	}
+	return ignoreGone(sink.Remove(ctx, s.api, s.image))
 }
 
 // awaitGone waits until the container is gone: the daemon may be removing it by itself.
