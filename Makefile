@@ -3,7 +3,7 @@ DOCS ?= docs/generated
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 export CGO_ENABLED = 0
 
-.PHONY: build shim demo test lint bench fuzz docs cross clean
+.PHONY: build shim demo test conformance lint bench fuzz docs cross clean
 
 build: shim
 	go build -trimpath -ldflags '-s -w' -o bin/tightlip ./cmd/tightlip
@@ -22,6 +22,11 @@ demo: build
 test: build
 	.ci/setup
 	go test -timeout 20m ./...
+
+# The table of docs/engines.md, from a run on every engine that the tests have.
+conformance: build
+	.ci/setup
+	go test -timeout 30m -count 1 ./test/conformance -args -write $(CURDIR)/docs/engines.md
 
 lint:
 	.ci/lint

@@ -50,8 +50,17 @@ func Named(ctx context.Context, name, program string, env []string) (Engine, err
 		plain.Save, plain.History = []string{t.tool, "save"}, []string{t.tool, "history", "--no-trunc"}
 	}
 	ours.Roots, ours.Remove, ours.Save, ours.History = plain.Roots, plain.Remove, plain.Save, plain.History
-	words := strings.Fields(version)
-	return Engine{Name: name, Version: words[len(words)-1], Plain: &plain, Ours: ours}, nil
+	return Engine{Name: name, Version: number(version), Plain: &plain, Ours: ours}, nil
+}
+
+// number is the first word of a version that begins with a digit.
+func number(version string) string {
+	for _, word := range strings.Fields(version) {
+		if word[0] >= '0' && word[0] <= '9' {
+			return word
+		}
+	}
+	return version
 }
 
 func environ(env []string) []string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/tightlip/tightlip/conformance"
@@ -21,38 +22,72 @@ func TestMain(m *testing.M) { os.Exit(enginetest.Main(m)) }
 func TestConformance(t *testing.T) {
 	enginetest.NeedRoot(t)
 	var results []conformance.Result
-	for _, e := range []struct {
-		name string
-		box  *enginetest.Box
-	}{
-		{"docker", enginetest.NewBox(t, enginetest.StartDocker(t))},
-		{"classic", enginetest.NewBox(t, enginetest.StartDocker(t))},
-		{"embedded", enginetest.NewBox(t, nil)},
-	} {
-		t.Run(e.name, func(t *testing.T) {
-			engine, err := conformance.Named(t.Context(), e.name, enginetest.Binary(t), e.box.Command("true").Env)
-			if err != nil {
-				t.Fatal(err)
-			}
-			key := filepath.Join(e.box.Dir, "key")
-			if err := conformance.NewKey(key); err != nil {
-				t.Fatal(err)
-			}
-			rows, err := conformance.Run(t.Context(), engine, conformance.Options{Busybox: enginetest.Tool(t, "busybox"), Key: key, Dir: t.TempDir()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, r := range rows {
-				if !r.Ours.Good {
-					t.Errorf("%s: %s: %s", r.Group, r.Case, r.Ours.Text)
-				}
-			}
-			results = append(results, conformance.Result{Engine: e.name + " " + engine.Version, Rows: rows})
+	for _, e := range engines(t) {
+		t.Run(e.title, func(t *testing.T) {
+			results = append(results, runOn(t, e))
 		})
 	}
 	if *write != "" {
 		writeTables(t, results)
 	}
+}
+
+// theirs are the cases in which an engine leaves something in the image that tightlip has no hand in.
+var theirs = map[string]string{"docker-20": "no /run/secrets in the image"}
+
+// engine is an engine with the box that it is in.
+type engine struct {
+	title string
+	name  string
+	box   *enginetest.Box
+}
+
+func engines(t *testing.T) []engine {
+	return []engine{
+		{"docker", "docker", enginetest.NewBox(t, enginetest.StartDocker(t))},
+		{"classic", "classic", enginetest.NewBox(t, enginetest.StartDocker(t))},
+		{"docker-20", "docker", enginetest.NewBox(t, enginetest.StartOldestDocker(t))},
+		{"classic-20", "classic", enginetest.NewBox(t, enginetest.StartOldestDocker(t))},
+		{"podman", "podman", podmanBox(t)},
+		{"buildah", "buildah", podmanBox(t)},
+		{"embedded", "embedded", enginetest.NewBox(t, nil)},
+	}
+}
+
+func podmanBox(t *testing.T) *enginetest.Box {
+	t.Helper()
+	b := enginetest.NewBox(t, nil)
+	for _, kv := range enginetest.NewPodman(t).Env {
+		k, v, _ := strings.Cut(kv, "=")
+		b.Env[k] = v
+	}
+	b.DockerConfig(map[string]any{}) // podman wants the file that DOCKER_CONFIG leads to
+	return b
+}
+
+func runOn(t *testing.T, e engine) conformance.Result {
+	t.Helper()
+	engine, err := conformance.Named(t.Context(), e.name, enginetest.Binary(t), e.box.Command("true").Env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *write == "" { // what engines do by themselves is for the document
+		engine.Plain = nil
+	}
+	key := filepath.Join(e.box.Dir, "key")
+	if err := conformance.NewKey(key); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := conformance.Run(t.Context(), engine, conformance.Options{Busybox: enginetest.Tool(t, "busybox"), Key: key, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		if !r.Ours.Good && theirs[e.title] != r.Case {
+			t.Errorf("%s: %s: %s", r.Group, r.Case, r.Ours.Text)
+		}
+	}
+	return conformance.Result{Engine: e.name + " " + engine.Version, Rows: rows}
 }
 
 const head = `# Engines
