@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/tightlip/tightlip/finding"
 )
 
 // stream is an image archive that can only be read from start to end.
@@ -109,6 +110,9 @@ func (p *pass) member(m *member, head []byte) error {
 	b := m.blob(r)
 	b.Stamp = p.stamp
 	if int64(len(head)) == m.size {
+		if b.Digest == "" && b.Kind == finding.InConfig { // archives of Docker before 25 name it otherwise
+			b.Digest = digest.FromBytes(head).String()
+		}
 		b.Open = func() (io.ReadCloser, error) { return check(bytes.NewReader(head), r.digest), nil }
 		if !p.yield(b, nil) {
 			return errStop
