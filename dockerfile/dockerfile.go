@@ -13,6 +13,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerfile/shell"
 )
 
 // File is a parsed Dockerfile.
@@ -66,6 +67,27 @@ func (f *File) Flags(at []parser.Range) []string {
 	return ast.AST.Children[0].Flags
 }
 
+// Expand replaces the variables in the name of a base image: by those of args, else by the values that the file gives them.
+func (f *File) Expand(word string, args map[string]string) (string, error) {
+	var env []string
+	lex := shell.NewLex(f.escape)
+	for _, c := range f.args {
+		for _, a := range c.Args {
+			value, given := args[a.Key]
+			if !given && a.Value != nil {
+				expanded, _, err := lex.ProcessWord(*a.Value, shell.EnvsFromSlice(env))
+				if err != nil {
+					return "", err
+				}
+				value = expanded
+			}
+			env = append(env, a.Key+"="+value)
+		}
+	}
+	out, _, err := lex.ProcessWord(word, shell.EnvsFromSlice(env))
+	return out, err
+}
+
 // Stage finds a stage before the n-th by name or number, as FROM and --target do; -1 if there is none.
 func (f *File) Stage(name string, n int) int { return f.stage(name, n) }
 
@@ -82,7 +104,11 @@ func (f *File) Chain(target string) []Instruction {
 	var chain []Instruction
 	for i >= 0 {
 		chain = append(f.instructions(i), chain...)
-		i = f.stage(f.stages[i].BaseName, i)
+		base, err := f.Expand(f.stages[i].BaseName, nil)
+		if err != nil {
+			break
+		}
+		i = f.stage(base, i)
 	}
 	return chain
 }

@@ -58,6 +58,13 @@ func TestChain(t *testing.T) {
 	}
 }
 
+func TestChainOfAVariable(t *testing.T) {
+	f := parse(t, "ARG V=b\nARG W=a${V}\nFROM x AS ab\nRUN 1\nFROM $W\nRUN 2\n")
+	if got := lines(f.Chain("")); got != "run:4 run:6 " {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestOrigins(t *testing.T) {
 	chain := parse(t, twoStages).Chain("")
 	history := []string{

@@ -39,12 +39,16 @@ func (s *step) mountTmpfs(i int, m Mount) error {
 	if err := os.Mkdir(path, 0o700); err != nil {
 		return err
 	}
-	if err := own(path, m, 0o1777); err != nil {
-		return err
-	}
 	target := m.Target
 	if real, err := filepath.EvalSymlinks(target); err == nil {
 		target = real
+	}
+	mode := fs.FileMode(0o1777)
+	if st := new(unix.Stat_t); m.Mode == 0 && unix.Stat(target, st) == nil { // the folder that it stands for has one
+		m.Mode, m.UID, m.GID = fs.FileMode(st.Mode&0o7777), int(st.Uid), int(st.Gid)
+	}
+	if err := own(path, m, mode); err != nil {
+		return err
 	}
 	if err := s.takeAway(target); err != nil {
 		return err

@@ -12,7 +12,6 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
-	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	"github.com/tightlip/tightlip/broker/shim"
 	"github.com/tightlip/tightlip/dockerfile"
 )
@@ -167,7 +166,7 @@ func (t *translation) stage(n int, last bool) error {
 
 // base is the state that a stage begins with.
 func (t *translation) base(n int, stage instructions.Stage) (state, error) {
-	name, err := t.expand(stage.BaseName)
+	name, err := t.file.Expand(stage.BaseName, t.o.BuildArgs)
 	if err != nil {
 		return state{}, t.fail(stage.Location, err.Error(), "")
 	}
@@ -225,27 +224,6 @@ func usesBuildKit(trigger string) bool {
 	}
 	run, ok := f.Stages()[0].Commands[0].(*instructions.RunCommand)
 	return ok && (len(instructions.GetMounts(run)) > 0 || len(run.Files) > 0)
-}
-
-// expand replaces the variables in the name of a base image.
-func (t *translation) expand(word string) (string, error) {
-	env := []string{}
-	lex := shell.NewLex('\\')
-	for _, c := range t.file.Args() {
-		for _, a := range c.Args {
-			value, given := t.o.BuildArgs[a.Key]
-			if !given && a.Value != nil {
-				expanded, _, err := lex.ProcessWord(*a.Value, shell.EnvsFromSlice(env))
-				if err != nil {
-					return "", err
-				}
-				value = expanded
-			}
-			env = append(env, a.Key+"="+value)
-		}
-	}
-	out, _, err := lex.ProcessWord(word, shell.EnvsFromSlice(env))
-	return out, err
 }
 
 func (t *translation) command(s *state, c instructions.Command) error {

@@ -198,7 +198,7 @@ func (a *app) notes(o *buildOptions, out *build.Outcome) {
 	if out.Proof != nil && len(out.Proof.Waived) > 0 {
 		note("not proven, because too short: %s", strings.Join(out.Proof.Waived, ", "))
 	}
-	if out.Proof != nil && out.Proof.Verdict == proof.Leaked {
+	if out.Proof != nil && out.Proof.Verdict == proof.Leaked && out.Engine != "classic" { // there, the layers are gone with the image
 		note("the builder's cache still holds what leaked: %s removes it", pruneCommand(out.Engine))
 	}
 	if out.Proof != nil && out.Proof.Known() {
@@ -229,8 +229,6 @@ func pruneCommand(engine string) string {
 	switch engine {
 	case "embedded":
 		return "tightlip engine prune --all"
-	case "classic":
-		return "docker image prune"
 	case "podman":
 		return "podman image prune"
 	case "buildah":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tightlip/tightlip/build"
@@ -50,6 +51,9 @@ func (a *app) code(err error) int {
 	case errors.Is(err, build.ErrLeaked), errors.Is(err, build.ErrRecorded):
 		return exitLeaked
 	case errors.As(err, &failed):
+		if a.command == "build" && slices.Contains([]int{exitUsage, exitLeaked, exitInterrupted}, failed.Code) {
+			return exitFailed // of a step that ended with a code that means something else here
+		}
 		return failed.Code
 	case errors.Is(err, build.ErrUnproven), errors.Is(err, embedded.ErrNoRuntime), errors.Is(err, embedded.ErrNoIDs), errors.Is(err, embedded.ErrUnsupported),
 		errors.As(err, &usage), errors.As(err, &resolve), errors.As(err, &syntax), errors.As(err, &conf):

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/docker/buildx/builder"
+	dockerclient "github.com/moby/moby/client"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/dockerfile"
 	"github.com/tightlip/tightlip/dockerfile/translate"
@@ -48,20 +51,49 @@ func (e *Engine) translate(ctx context.Context, job *build.Job) (*translate.Resu
 // knows tells what the builder's own Dockerfile frontend can do: the least that any of its nodes can.
 func (e *Engine) knows(ctx context.Context) (translate.Builder, error) {
 	all := translate.Builder{Mounts: true, SecretEnv: true, Heredocs: true}
+	if e.name == "embedded" {
+		return all, nil
+	}
 	for _, n := range e.nodes {
 		if n.Err != nil || n.Driver == nil {
 			continue
 		}
-		c, err := n.Driver.Client(ctx)
+		one, err := e.nodeKnows(ctx, n)
 		if err != nil {
-			return all, fmt.Errorf("connecting to the builder: %w", err)
+			return all, err
 		}
-		major, minor := 0, 0
-		if info, err := c.Info(ctx); err == nil { // BuildKit before 0.11 has no such call
-			_, _ = fmt.Sscanf(info.BuildkitVersion.Version, "v%d.%d", &major, &minor)
-		}
-		all.Heredocs = all.Heredocs && (major > 0 || minor >= 10)
-		all.SecretEnv = all.SecretEnv && (major > 0 || minor >= 16)
+		all.Heredocs, all.SecretEnv = all.Heredocs && one.Heredocs, all.SecretEnv && one.SecretEnv
 	}
 	return all, nil
+}
+
+// nodeKnows goes by the version of BuildKit, or of Docker, whose BuildKit may have none: heredocs came with BuildKit 0.10 and
+// Docker 23, secrets as variables with BuildKit 0.16 and, for certain, Docker 28. A builder that does not say counts as one
+// in between.
+func (e *Engine) nodeKnows(ctx context.Context, n builder.Node) (translate.Builder, error) {
+	if n.Driver.IsMobyDriver() {
+		v, err := n.Driver.Config().DockerAPI.ServerVersion(ctx, dockerclient.ServerVersionOptions{})
+		if err != nil {
+			return translate.Builder{}, fmt.Errorf("asking Docker for its version: %w", err)
+		}
+		major, _ := version(v.Version)
+		return translate.Builder{Heredocs: major >= 23, SecretEnv: major >= 28}, nil
+	}
+	c, err := n.Driver.Client(ctx)
+	if err != nil {
+		return translate.Builder{}, fmt.Errorf("connecting to the builder: %w", err)
+	}
+	info, err := c.Info(ctx)
+	if err != nil { // BuildKit before 0.11 has no such call
+		return translate.Builder{Heredocs: true}, nil
+	}
+	major, minor := version(strings.TrimPrefix(info.BuildkitVersion.Version, "v"))
+	unknown := major == 0 && minor == 0
+	return translate.Builder{Heredocs: unknown || major > 0 || minor >= 10, SecretEnv: major > 0 || minor >= 16}, nil
+}
+
+// version reads the first two numbers of a version.
+func version(text string) (major, minor int) {
+	_, _ = fmt.Sscanf(text, "%d.%d", &major, &minor)
+	return major, minor
 }
