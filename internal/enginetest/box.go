@@ -8,9 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/tightlip/tightlip/broker/shimbin"
 )
 
 // systemPath is where Debian's programs are.
@@ -24,6 +27,7 @@ var built struct {
 // Binary builds the program, once for all tests of a package, and returns its path.
 func Binary(t testing.TB) string {
 	t.Helper()
+	NeedShim(t)
 	built.once.Do(func() {
 		dir := shortTemp(t)
 		if err := os.Chmod(dir, 0o755); err != nil { // other users run it, too
@@ -43,6 +47,14 @@ func Binary(t testing.TB) string {
 		t.Fatal("tightlip could not be built: see the first test")
 	}
 	return built.path
+}
+
+// NeedShim fails a test of a program that would have no shim in it: make builds it, and git ignores it.
+func NeedShim(t testing.TB) {
+	t.Helper()
+	if _, err := shimbin.For(runtime.GOARCH); err != nil {
+		t.Fatalf("%v: run make shim", err)
+	}
 }
 
 // Box is a place to run the program in, with a home, a configuration, a cache and a state of its own.

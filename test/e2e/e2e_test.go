@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,10 +49,23 @@ var engines = []engine{
 	{"embedded", newEmbeddedBox},
 }
 
+// classic is the engine for builders without BuildKit. What is about BuildKit's outputs and words is not tested with it.
+var classic = engine{"classic", newClassicBox}
+
+// inDocker tells whether a build ends in a Docker's store.
+func (e engine) inDocker() bool { return e.name != "embedded" }
+
 func newEmbeddedBox(t testing.TB) *enginetest.Box { return enginetest.NewBox(t, nil) }
 
 // onEach runs a test once for each engine.
-func onEach(t *testing.T, test func(t *testing.T, e engine)) {
+func onEach(t *testing.T, test func(t *testing.T, e engine)) { onEachOf(t, engines, test) }
+
+// onAll is onEach with the classic builder, too.
+func onAll(t *testing.T, test func(t *testing.T, e engine)) {
+	onEachOf(t, append(slices.Clone(engines), classic), test)
+}
+
+func onEachOf(t *testing.T, engines []engine, test func(t *testing.T, e engine)) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
 			if e.name == "embedded" {

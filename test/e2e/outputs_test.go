@@ -45,7 +45,7 @@ func buildWith(b *enginetest.Box, engine string, args ...string) enginetest.Resu
 
 // TestPushAndRun takes a clean image from the build over the registry into a daemon and runs it there.
 func TestPushAndRun(t *testing.T) {
-	for _, e := range engines {
+	for _, e := range append(slices.Clone(engines), classic) {
 		t.Run(e.name, func(t *testing.T) {
 			docker := enginetest.StartDocker(t)
 			registry := enginetest.StartRegistry(t, "ci", "password")
@@ -57,7 +57,7 @@ func TestPushAndRun(t *testing.T) {
 			r := buildWith(b, e.name, "--push", "-t", name)
 			wantCode(t, r, 0)
 			wantText(t, r.Stderr, "proven: npm", "named "+name)
-			if e.name == "docker" {
+			if e.inDocker() {
 				b.Docker("rmi", "-f", name)
 			}
 			b.Docker("pull", "-q", name)
@@ -72,7 +72,7 @@ func TestPushAndRun(t *testing.T) {
 
 // TestPushRefused wants no manifest in the registry, and the one from before kept.
 func TestPushRefused(t *testing.T) {
-	for _, e := range engines {
+	for _, e := range append(slices.Clone(engines), classic) {
 		t.Run(e.name, func(t *testing.T) {
 			registry := enginetest.StartRegistry(t, "ci", "password")
 			b := enginetest.NewBox(t, enginetest.StartDocker(t))
@@ -101,7 +101,7 @@ func TestPushRefused(t *testing.T) {
 
 // TestPushWrongPassword wants an error that says where, and no value.
 func TestPushWrongPassword(t *testing.T) {
-	onEach(t, func(t *testing.T, e engine) {
+	onAll(t, func(t *testing.T, e engine) {
 		registry := enginetest.StartRegistry(t, "ci", "password")
 		b := e.box(t)
 		value := withSecret(b, clean)

@@ -45,7 +45,7 @@ func TestMissingSecrets(t *testing.T) {
 		{"id=npm,from=", []string{"reference"}},
 		{"src=empty", []string{"id"}},
 	} {
-		for _, engine := range []string{"docker", "embedded"} {
+		for _, engine := range []string{"docker", "embedded", "classic"} {
 			r := b.Tightlip("build", "--engine", engine, "--secret", c.flag, "-t", "app", ".")
 			if r.Code != 2 {
 				t.Errorf("--secret %s on %s: exit code %d, not 2\n%s", c.flag, engine, r.Code, r.All())
@@ -101,7 +101,7 @@ func TestSecretsByteForByte(t *testing.T) {
 	}
 	values["500 KB"] = append(values["500 KB"], make([]byte, 500*1024-375_000)...)
 	_, _ = rand.Read(values["500 KB"][375_000:])
-	onEach(t, func(t *testing.T, e engine) {
+	onAll(t, func(t *testing.T, e engine) {
 		b := e.box(t)
 		var dockerfile strings.Builder
 		dockerfile.WriteString(base)
@@ -200,7 +200,7 @@ func TestRotatedSecret(t *testing.T) {
 
 // TestLeakOfCachedStep wants a leak found also when its step comes from the cache.
 func TestLeakOfCachedStep(t *testing.T) {
-	onEach(t, func(t *testing.T, e engine) {
+	onAll(t, func(t *testing.T, e engine) {
 		b := e.box(t)
 		withSecret(b, leaky)
 		wantCode(t, buildWith(b, e.name, "-t", "again"), 3)
