@@ -14,6 +14,7 @@ import (
 	"github.com/tightlip/tightlip/build/engine/buildkit"
 	"github.com/tightlip/tightlip/build/engine/classic"
 	"github.com/tightlip/tightlip/build/engine/embedded"
+	"github.com/tightlip/tightlip/build/engine/podman"
 	"github.com/tightlip/tightlip/internal/config"
 )
 
@@ -35,6 +36,8 @@ func (a *app) engineFor(cfg *config.Config) func(context.Context, *build.Request
 			return buildkit.Embedded(ctx, cli, embeddedOptions(cfg), streams)
 		case "classic":
 			return classic.New(ctx, cli, classic.Streams(streams))
+		case "podman", "buildah":
+			return podman.New(ctx, podman.Tool(cfg.Engine), podman.Options{Streams: podman.Streams(streams)})
 		}
 		// As it is for docker build.
 		if off, err := strconv.ParseBool(os.Getenv("DOCKER_BUILDKIT")); err == nil && !off && r.Builder == "" {

@@ -11,6 +11,7 @@ import (
 	dockerclient "github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/build/engine/podman"
 	"github.com/tightlip/tightlip/image/sink"
 )
 
@@ -47,9 +48,10 @@ func (a *app) runReap(ctx context.Context) error {
 
 // removeResidue removes one thing that a build noted. Something that is gone is removed.
 func (a *app) removeResidue(ctx context.Context, r build.Residue) error {
-	switch r.Kind {
-	case "docker image", "docker container":
-	default:
+	switch {
+	case podman.Removes(r.Kind):
+		return podman.Remove(ctx, r, podman.Options{})
+	case r.Kind != "docker image" && r.Kind != "docker container":
 		return errors.New("this tightlip does not know how")
 	}
 	api := a.dockerClient()

@@ -33,7 +33,7 @@ func TestConformance(t *testing.T) {
 }
 
 // theirs are the cases in which an engine leaves something in the image that tightlip has no hand in.
-var theirs = map[string]string{"docker-20": "no /run/secrets in the image"}
+var theirs = map[string]string{"docker-20": "no /run/secrets in the image", "podman": "no /run/secrets in the image"}
 
 // engine is an engine with the box that it is in.
 type engine struct {
