@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 
+	"github.com/docker/buildx/util/buildflags"
 	"github.com/tightlip/tightlip/broker"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -19,6 +20,19 @@ import (
 type Spec struct {
 	ID    string
 	Paths []string // sockets or keys; none is the socket in SSH_AUTH_SOCK
+}
+
+// Parse reads --ssh flags and finds what they name.
+func Parse(flags []string) (*Agents, error) {
+	parsed, err := buildflags.ParseSSHSpecs(flags)
+	if err != nil {
+		return nil, err
+	}
+	var specs []Spec
+	for _, s := range parsed {
+		specs = append(specs, Spec{ID: s.ID, Paths: s.Paths})
+	}
+	return New(specs)
 }
 
 // maxKey bounds, in bytes, what is read as a key.

@@ -2,8 +2,10 @@ package output
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -100,4 +102,21 @@ func Normalize(names []string) ([]string, error) {
 		out = append(out, reference.TagNameOnly(ref).String())
 	}
 	return out, nil
+}
+
+// WriteFiles writes what a request wants to have in files: the image's ID, and what is known of it.
+func WriteFiles(r *build.Request, id string, metadata map[string]string) error {
+	text, err := json.MarshalIndent(metadata, "", "  ")
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string][]byte{r.IIDFile: []byte(id), r.MetadataFile: text} {
+		if name == "" {
+			continue
+		}
+		if err := build.WriteFile(name, func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
+			return fmt.Errorf("writing %s: %w", name, err)
+		}
+	}
+	return nil
 }

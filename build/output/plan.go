@@ -1,4 +1,4 @@
-// Package Output decides what becomes of what a build makes, and brings it there once it is proven.
+// Package output decides what becomes of what a build makes, and brings it there once it is proven.
 package output
 
 import (

@@ -45,7 +45,7 @@ var layers = []struct {
 	{"build/output", []string{"build", "image/sink"}},
 	{"build/engine/embedded", nil},
 	{"build/engine/buildkit", []string{"build", "build/output", "build/engine/embedded", "dockerfile", "finding", "image", "internal/redact"}},
-	{"build/engine/classic", []string{"broker", "build", "dockerfile", "image"}},
+	{"build/engine/classic", []string{"broker", "build", "build/output", "dockerfile", "image"}},
 	{"build/engine/podman", []string{"build", "build/output", "dockerfile", "image"}},
 	{"conformance", nil},
 	{"report", []string{"finding"}},

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docker/buildx/util/buildflags"
 	"github.com/spf13/cobra"
 	"github.com/tightlip/tightlip/broker"
 	"github.com/tightlip/tightlip/broker/shimbin"
@@ -73,9 +72,11 @@ func (a *app) runServe(ctx context.Context, o *serveOptions, command []string) e
 	if r.Secrets, err = secrets(cfg, o.secrets, nil); err != nil {
 		return err
 	}
-	if r.Agents, err = agents(o.ssh); err != nil {
-		return err
+	agents, err := sshagent.Parse(o.ssh)
+	if err != nil {
+		return usageError(err, "--ssh default or --ssh ID=PATH of an agent's socket or a key without a passphrase")
 	}
+	r.Agents = agents.Open
 	if r.Shim, err = shimbin.For(o.arch); err != nil {
 		return usageError(err, strings.Join(hints(err), "; "))
 	}
@@ -99,22 +100,6 @@ func netnsPath(text string) string {
 		return "/proc/" + text + "/ns/net"
 	}
 	return text
-}
-
-func agents(flags []string) (broker.Agents, error) {
-	parsed, err := buildflags.ParseSSHSpecs(flags)
-	if err != nil {
-		return nil, usageError(err, "--ssh default or --ssh ID=PATH")
-	}
-	var specs []sshagent.Spec
-	for _, s := range parsed {
-		specs = append(specs, sshagent.Spec{ID: s.ID, Paths: s.Paths})
-	}
-	found, err := sshagent.New(specs)
-	if err != nil {
-		return nil, usageError(err, "--ssh ID=PATH of a key without a passphrase or of an agent's socket")
-	}
-	return found.Open, nil
 }
 
 // audit shows one request to a server.

@@ -98,7 +98,7 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error)
 	if err != nil {
 		return nil, err
 	}
-	res := &result{engine: e, job: job, output: out, translated: tr}
+	res := &result{engine: e, job: job, wanted: out, translated: tr}
 	if res.id, err = e.solve(ctx, job, f, b, tr); err != nil {
 		return nil, err
 	}

@@ -35,16 +35,16 @@ func check(r *build.Request) error {
 	return nil
 }
 
-// output is what becomes of the image besides that Docker's store has it.
-type output struct {
+// wanted is what becomes of the image besides that Docker's store has it.
+type wanted struct {
 	names   []string
 	push    bool
 	archive string // a file for docker load; "-" is standard output
 }
 
 // planOutput decides what --output, --push and --load mean here.
-func planOutput(r *build.Request) (output, error) {
-	o := output{names: r.Tag, push: r.Push}
+func planOutput(r *build.Request) (wanted, error) {
+	o := wanted{names: r.Tag, push: r.Push}
 	entries, err := buildflags.ParseExports(r.Output)
 	if err != nil {
 		return o, &build.UsageError{Err: err, Try: "--output type=docker,dest=FILE"}

@@ -14,6 +14,7 @@ import (
 	"github.com/docker/cli/cli/command"
 	"github.com/moby/go-archive"
 	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/build/output"
 	"github.com/tightlip/tightlip/dockerfile/translate"
 	"github.com/tightlip/tightlip/image"
 	"github.com/tightlip/tightlip/image/sink"
@@ -23,7 +24,7 @@ import (
 type result struct {
 	engine     *Engine
 	job        build.Job
-	output     output
+	wanted     wanted
 	translated *translate.Result
 	id         string
 	named      bool
@@ -50,17 +51,17 @@ func (r *result) Translation() (text []byte, lines []int) {
 // Name implements build.Result.
 func (r *result) Name(ctx context.Context) (build.Named, error) {
 	named := build.Named{ID: r.id}
-	names, err := normalize(r.output.names)
+	names, err := output.Normalize(r.wanted.names)
 	if err != nil {
 		return named, err
 	}
-	if r.output.archive != "" {
+	if r.wanted.archive != "" {
 		if err := r.save(ctx, names); err != nil {
 			return named, fmt.Errorf("writing the archive: %w", err)
 		}
-		named.Names = append(named.Names, r.output.archive)
+		named.Names = append(named.Names, r.wanted.archive)
 	}
-	if r.output.archive == "" || r.output.push || r.job.Request.Load {
+	if r.wanted.archive == "" || r.wanted.push || r.job.Request.Load {
 		for _, name := range names {
 			if err := sink.Tag(ctx, r.engine.api, r.id, []string{name}); err != nil {
 				return named, err
@@ -69,25 +70,12 @@ func (r *result) Name(ctx context.Context) (build.Named, error) {
 		}
 		r.named = true
 	}
-	if r.output.push {
+	if r.wanted.push {
 		if err := r.push(ctx, names); err != nil {
 			return named, err
 		}
 	}
 	return named, r.writeFiles(names)
-}
-
-// normalize makes full references of names.
-func normalize(names []string) ([]string, error) {
-	var out []string
-	for _, name := range names {
-		ref, err := reference.ParseNormalizedNamed(name)
-		if err != nil {
-			return nil, &build.UsageError{Err: fmt.Errorf("the name %q is not valid: %w", name, err)}
-		}
-		out = append(out, reference.TagNameOnly(ref).String())
-	}
-	return out, nil
 }
 
 func (r *result) push(ctx context.Context, names []string) error {
@@ -123,10 +111,10 @@ func (r *result) save(ctx context.Context, names []string) error {
 		_, err := io.Copy(w, out)
 		return err
 	}
-	if r.output.archive == "-" {
+	if r.wanted.archive == "-" {
 		return write(r.engine.streams.Out)
 	}
-	return build.WriteFile(r.output.archive, write)
+	return build.WriteFile(r.wanted.archive, write)
 }
 
 // withNames puts names into the manifest of an archive that holds one image.
@@ -153,19 +141,7 @@ func (r *result) writeFiles(names []string) error {
 	if len(names) > 0 {
 		metadata["image.name"] = strings.Join(names, ",")
 	}
-	text, err := json.MarshalIndent(metadata, "", "  ")
-	if err != nil {
-		return err
-	}
-	for name, text := range map[string][]byte{r.job.Request.IIDFile: []byte(r.id), r.job.Request.MetadataFile: text} {
-		if name == "" {
-			continue
-		}
-		if err := build.WriteFile(name, func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
-			return fmt.Errorf("writing %s: %w", name, err)
-		}
-	}
-	return nil
+	return output.WriteFiles(r.job.Request, r.id, metadata)
 }
 
 // Discard implements build.Result.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
-	"github.com/docker/buildx/util/buildflags"
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/jsonstream"
@@ -54,9 +53,9 @@ func (e *Engine) startServer(ctx context.Context, job build.Job, files map[strin
 	if err != nil {
 		return nil, &build.UsageError{Err: err, Try: hint(err)}
 	}
-	agents, err := agentsOf(job.Request)
+	agents, err := sshagent.Parse(job.Request.SSH)
 	if err != nil {
-		return nil, err
+		return nil, &build.UsageError{Err: err, Try: "--ssh default or --ssh ID=PATH of an agent's socket or a key without a passphrase"}
 	}
 	s := &server{api: e.api, job: job, broker: broker.New(broker.Options{
 		Secrets: job.Handoff, Agents: agents.Open, Shim: binary, Files: files, Audit: e.audit(job),
@@ -111,22 +110,6 @@ func (e *Engine) audit(job build.Job) func(broker.Event) {
 
 func (e *Engine) residue(kind, id string) build.Residue {
 	return build.Residue{Kind: kind, Where: e.api.DaemonHost(), ID: id}
-}
-
-func agentsOf(r *build.Request) (*sshagent.Agents, error) {
-	parsed, err := buildflags.ParseSSHSpecs(r.SSH)
-	if err != nil {
-		return nil, &build.UsageError{Err: err, Try: "--ssh default or --ssh ID=PATH"}
-	}
-	var specs []sshagent.Spec
-	for _, s := range parsed {
-		specs = append(specs, sshagent.Spec{ID: s.ID, Paths: s.Paths})
-	}
-	agents, err := sshagent.New(specs)
-	if err != nil {
-		return nil, &build.UsageError{Err: err, Try: "--ssh ID=PATH of a key without a passphrase or of an agent's socket"}
-	}
-	return agents, nil
 }
 
 // importShim makes an image of nothing but the shim.

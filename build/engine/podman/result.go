@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -304,19 +303,7 @@ func (b *result) writeFiles(named build.Named) error {
 	if tags, err := output.Normalize(tags); err == nil && len(tags) > 0 {
 		metadata["image.name"] = strings.Join(slices.Compact(tags), ",")
 	}
-	text, err := json.MarshalIndent(metadata, "", "  ")
-	if err != nil {
-		return err
-	}
-	for name, text := range map[string][]byte{b.job.Request.IIDFile: []byte(named.ID), b.job.Request.MetadataFile: text} {
-		if name == "" {
-			continue
-		}
-		if err := build.WriteFile(name, func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
-			return fmt.Errorf("writing %s: %w", name, err)
-		}
-	}
-	return nil
+	return output.WriteFiles(b.job.Request, named.ID, metadata)
 }
 
 // Discard implements build.Result. An image that is proven and went elsewhere stays in the store without a name, as the cache of the
