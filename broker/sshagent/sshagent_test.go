@@ -1,0 +1,116 @@
+package sshagent_test
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/tightlip/tightlip/broker"
+	"github.com/tightlip/tightlip/broker/sshagent"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+func newKey(t *testing.T) ed25519.PrivateKey {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// keyFile writes a key, with a passphrase unless that is empty.
+func keyFile(t *testing.T, passphrase string) string {
+	t.Helper()
+	block, err := ssh.MarshalPrivateKey(newKey(t), "")
+	if passphrase != "" {
+		block, err = ssh.MarshalPrivateKeyWithPassphrase(newKey(t), "", []byte(passphrase))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// socket is a real agent with one key.
+func socket(t *testing.T) string {
+	t.Helper()
+	keys := agent.NewKeyring()
+	if err := keys.Add(agent.AddedKey{PrivateKey: newKey(t)}); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _ = agent.ServeAgent(keys, c); c.Close() }()
+		}
+	}()
+	return name
+}
+
+// TestOpen lists and signs with each kind of agent, and wants everything else refused.
+func TestOpen(t *testing.T) {
+	t.Setenv("SSH_AUTH_SOCK", socket(t))
+	agents, err := sshagent.Parse([]string{"default", "sock=" + socket(t), "file=" + keyFile(t, "") + "," + keyFile(t, "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]int{"default": 1, "sock": 1, "file": 2} {
+		conn, err := agents.Open(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := agent.NewClient(conn)
+		keys, err := c.List()
+		if err != nil || len(keys) != want {
+			t.Fatalf("%s: %d keys, %v", id, len(keys), err)
+		}
+		data := []byte("data")
+		sig, err := c.Sign(keys[0], data)
+		if err != nil || keys[0].Verify(data, sig) != nil {
+			t.Errorf("%s: signing: %v", id, err)
+		}
+		for what, err := range map[string]error{
+			"adding": c.Add(agent.AddedKey{PrivateKey: newKey(t)}), "removing": c.Remove(keys[0]), "removing all": c.RemoveAll(), "locking": c.Lock([]byte("x")),
+		} {
+			if err == nil {
+				t.Errorf("%s: %s worked", id, what)
+			}
+		}
+		conn.Close()
+	}
+	if _, err := agents.Open(t.Context(), "none"); !errors.Is(err, broker.ErrNoAgent) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	t.Setenv("SSH_AUTH_SOCK", "")
+	for name, flags := range map[string][]string{
+		"no agent": {"default"}, "no file": {"a=/nonexistent/key"}, "passphrase": {"a=" + keyFile(t, "secret words")},
+		"socket and key": {"a=" + socket(t) + "," + keyFile(t, "")},
+	} {
+		if _, err := sshagent.Parse(flags); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
