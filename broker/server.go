@@ -61,10 +61,12 @@ type Options struct {
 	Shim    []byte  // the program that steps run
 	// Files are archives of paths in the build context, on our disk, by those paths.
 	Files map[string]string
+	// Allow tells whether the step that runs has asked for a thing in its mounts; nil: the ticket is enough.
+	Allow func(ctx context.Context, kind Kind, id string) bool
 	Audit func(Event) // called for each request before it is answered, by several goroutines at once; nil: nobody listens
 }
 
-// Server serves one build. Whoever knows its ticket gets everything.
+// Server serves one build. Whoever knows its ticket gets what Allow lets through.
 type Server struct {
 	options Options
 	ticket  string
@@ -150,6 +152,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case kind == Shim:
 		s.audit(kind, "", status)
 		send(w, s.options.Shim)
+	case s.options.Allow != nil && !s.options.Allow(r.Context(), kind, id):
+		s.fail(w, kind, id, http.StatusForbidden)
 	case kind == Secret:
 		s.serveSecret(w, r, id)
 	case kind == Bind:
@@ -164,6 +168,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 // route says what a request asks for, with the status 200, or why it is refused.
 func (s *Server) route(r *http.Request) (kind Kind, id string, status int) {
 	parts := strings.Split(r.URL.EscapedPath(), "/")
+	if r.Method == http.MethodGet && r.URL.Path == "/shim" && r.URL.RawQuery == "" {
+		return Shim, "", http.StatusOK // it is no secret, and what fetches it shows its arguments to everybody
+	}
 	if len(parts) < 2 || subtle.ConstantTimeCompare([]byte(parts[1]), []byte(s.ticket)) != 1 {
 		return "", "", http.StatusForbidden
 	}
@@ -174,9 +181,6 @@ func (s *Server) route(r *http.Request) (kind Kind, id string, status int) {
 	kind = Kind(parts[0])
 	if r.Method != http.MethodGet && (kind != SSH || r.Method != http.MethodHead) {
 		return "", "", http.StatusMethodNotAllowed
-	}
-	if kind == Shim && len(parts) == 1 {
-		return kind, "", http.StatusOK
 	}
 	if kind != Secret && kind != SSH && kind != Bind || len(parts) != 2 {
 		return "", "", http.StatusNotFound

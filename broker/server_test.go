@@ -113,7 +113,8 @@ func TestServer(t *testing.T) {
 		body         []byte
 		event        string
 	}{
-		{"GET", "/TICKET/shim", 200, []byte("\x7fELF"), `shim "" 200`},
+		{"GET", "/shim", 200, []byte("\x7fELF"), `shim "" 200`}, // no secret, and no ticket in the arguments of what fetches it
+		{"GET", "/TICKET/shim", 404, nil, `refused "" 404`},
 		{"GET", secretPath("npm"), 200, value, `secret "npm" 200`},
 		{"GET", secretPath("large"), 200, large, `secret "large" 200`},
 		{"GET", secretPath(odd), 200, []byte("\x00\n"), `secret "a/b%2F\n\"\x1b[31m" 200`},
@@ -136,7 +137,7 @@ func TestServer(t *testing.T) {
 		{"GET", "/" + s.Ticket()[1:] + "/secret/npm", 403, nil, `refused "" 403`},
 		{"POST", secretPath("npm"), 405, nil, `refused "" 405`},
 		{"HEAD", secretPath("npm"), 405, nil, `refused "" 405`},
-		{"DELETE", "/TICKET/shim", 405, nil, `refused "" 405`},
+		{"DELETE", "/TICKET/secret/npm", 405, nil, `refused "" 405`},
 		{"POST", "/TICKET/ssh/default", 405, nil, `refused "" 405`},
 		{"PUT", "/wrong/shim", 403, nil, `refused "" 403`},
 		{"HEAD", "/TICKET/ssh/default", 200, nil, `ssh "default" 200`},

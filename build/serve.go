@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tightlip/tightlip/broker"
+	"github.com/tightlip/tightlip/broker/shim"
 	"github.com/tightlip/tightlip/internal/redact"
 )
 
@@ -87,7 +88,11 @@ func (r *ServeRequest) listen(ctx context.Context) (net.Listener, error) {
 	if r.Netns != "" {
 		return broker.ListenIn(ctx, r.Netns, address)
 	}
-	return (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return shim.RootOnly(l), nil
 }
 
 // run runs the command in a process group of its own, with its output redacted.

@@ -36,8 +36,17 @@ func unpack(archive []byte, path string) (folder bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if first.Typeflag == tar.TypeReg {
+		if err := writeFile(path, first, tr); err != nil {
+			return false, err
+		}
+		if _, err := tr.Next(); !errors.Is(err, io.EOF) {
+			return false, errors.New("more follows a single file")
+		}
+		return false, nil
+	}
 	if first.Typeflag != tar.TypeDir {
-		return false, writeFile(path, first, tr)
+		return false, fmt.Errorf("%s is neither a file nor a folder", first.Name)
 	}
 	if err := os.Mkdir(path, 0o755); err != nil {
 		return false, err

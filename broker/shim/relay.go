@@ -53,8 +53,9 @@ func Relay(ctx context.Context, listen string, rw io.ReadWriteCloser, deadline t
 		l.Close()
 	}()
 	var conns sync.WaitGroup
+	accept := RootOnly(l)
 	for {
-		conn, err := l.Accept()
+		conn, err := accept.Accept()
 		if err != nil {
 			session.Close()
 			conns.Wait()

@@ -73,6 +73,9 @@ func (s *step) run(ctx context.Context, args, env []string, stdio Stdio, signals
 	}
 	attr := &os.ProcAttr{Env: env, Files: []*os.File{stdio.In, stdio.Out, stdio.Err}}
 	if u := s.user; u != nil {
+		for _, f := range attr.Files { // as runtimes do, so that the user can open /dev/stdout
+			_ = f.Chown(int(u.uid), int(u.gid))
+		}
 		attr.Sys = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: u.uid, Gid: u.gid, Groups: u.groups}}
 	}
 	command, err := os.StartProcess(path, args, attr)

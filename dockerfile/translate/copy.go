@@ -3,6 +3,7 @@ package translate
 import (
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -43,7 +44,7 @@ func (t *translation) copy(c instructions.Command, s instructions.SourcesAndDest
 	head := headOf(strings.TrimRight(t.file.Text(at), "\r\n"), s.SourceContents)
 	if flags.link {
 		t.note(at, "copies without --link: this builder has no such layers")
-		head = dropWord(head, "--link")
+		head = dropFlag(head, "--link")
 	}
 	line := dockerfile.EditOf(at, "").First
 	for _, doc := range s.SourceContents {
@@ -80,14 +81,23 @@ func headOf(text string, docs []instructions.SourceContent) string {
 	return strings.Join(lines[:max(n, 1)], "\n")
 }
 
-// dropWord takes the first occurrence of a flag, with or without a value, out of an instruction.
-func dropWord(text, word string) string {
-	i := strings.Index(text, word)
-	if i < 0 {
+// flagsOf are the flags behind an instruction's keyword, with the white space, and line continuations, behind each.
+var flagsOf = regexp.MustCompile(`^\s*\S+\s+((?:--\S+(?:\s|\\\n|` + "`\\n" + `)+)*)`)
+
+// dropFlag takes a flag, with or without a value, out of an instruction.
+func dropFlag(text, flag string) string {
+	at := flagsOf.FindStringSubmatchIndex(text)
+	if at == nil {
 		return text
 	}
-	end := i + strings.IndexAny(text[i:]+" ", " \t\r\n")
-	return text[:i] + strings.TrimLeft(text[min(end, len(text)):], " \t")
+	one := regexp.MustCompile(regexp.QuoteMeta(flag) + `(=\S*)?(\s+|$)`)
+	rest := text[at[2]:at[3]]
+	for _, m := range one.FindAllStringIndex(rest, -1) {
+		if m[0] == 0 || strings.ContainsAny(rest[m[0]-1:m[0]], " \t\n") {
+			return text[:at[2]] + rest[:m[0]] + rest[m[1]:] + text[at[3]:]
+		}
+	}
+	return text
 }
 
 // replaceHeredoc puts a file's name where a document's sign is: <<NAME, <<-NAME, <<"NAME".

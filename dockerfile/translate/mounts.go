@@ -4,12 +4,16 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/tightlip/tightlip/broker/shim"
 )
+
+// variableName is what every shell takes for a variable. Anything else it might run as a command, and print.
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // runWithMounts translates a RUN for a builder that has mounts, but not all of their forms, or no heredocs.
 func (t *translation) runWithMounts(s state, c *instructions.RunCommand, at []parser.Range) ([]string, error) {
@@ -54,8 +58,8 @@ func (t *translation) secretsAsFiles(c *instructions.RunCommand, at []parser.Ran
 			continue
 		}
 		mount := secretMount(m)
-		if strings.ContainsAny(mount.ID+mount.Env+mount.Target, "$,\"' ") {
-			return nil, "", t.fail(at, "a secret with such a name cannot be a variable with this builder", "")
+		if strings.ContainsAny(mount.ID+mount.Target, "$,\"' ") || !variableName.MatchString(mount.Env) {
+			return nil, "", t.fail(at, "a secret with such a name cannot be a variable with this builder", "env=NAME of letters, digits and _")
 		}
 		file := fmt.Sprintf("/dev/tightlip-%d", n)
 		n++
@@ -69,8 +73,8 @@ func (t *translation) secretsAsFiles(c *instructions.RunCommand, at []parser.Ran
 			flags = append(flags, fmt.Sprintf("--mount=type=secret,id=%s,target=%s,mode=%04o,uid=%d,gid=%d%s",
 				mount.ID, mount.Target, cmp.Or(mount.Mode, 0o400), mount.UID, mount.GID, required))
 		}
-		// The dot keeps the newlines at the end, which $( ) would drop.
-		setup += fmt.Sprintf(`%[1]s=$(cat %[2]s 2>/dev/null; echo .); export %[1]s=${%[1]s%%.}; `, mount.Env, file)
+		// The dot keeps the newlines at the end, which $( ) would drop. Only a missing file is an empty variable.
+		setup += fmt.Sprintf(`%[1]s=; if [ -e %[2]s ]; then %[1]s=$(cat %[2]s && echo .) || exit 125; %[1]s=${%[1]s%%.}; fi; export %[1]s; `, mount.Env, file)
 	}
 	return flags, setup, nil
 }

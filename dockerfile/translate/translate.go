@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerfile/shell"
 	"github.com/tightlip/tightlip/broker/shim"
 	"github.com/tightlip/tightlip/dockerfile"
 )
@@ -39,6 +41,8 @@ type Options struct {
 	// Bind makes a path in the build context available to steps, and returns a text that changes with what is there. It may be nil:
 	// then mounts of the build context are refused.
 	Bind func(source string) (text string, err error)
+	// Variable is the predefined build argument by which steps find the server: nothing else may use it.
+	Variable string
 	// NoFiles refuses what would need another file in the build context.
 	NoFiles bool
 }
@@ -48,6 +52,7 @@ type Base struct {
 	User    string
 	Shell   []string
 	OnBuild []string
+	Env     []string // NAME=VALUE
 	// Tools are those of the Fetchers and /bin/sh that the image has; nil if that is not known.
 	Tools []string
 }
@@ -119,6 +124,9 @@ func For(b Builder, f *dockerfile.File, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
+	if err := t.check(); err != nil {
+		return nil, err
+	}
 	t.res.Dockerfile, t.res.Lines = f.Apply(t.edits)
 	return t.res, nil
 }
@@ -127,6 +135,8 @@ type translation struct {
 	builder Builder
 	file    *dockerfile.File
 	o       Options
+	clashed error          // an instruction that uses the variable of the server
+	covered []parser.Range // one that copies all of the build context
 	states  []state
 	edits   []dockerfile.Edit
 	res     *Result
@@ -134,11 +144,13 @@ type translation struct {
 
 // state is what an instruction depends on in the stage before it.
 type state struct {
-	user    string
-	shell   []string
-	tools   []string // nil if not known
-	empty   bool     // nothing is in it: FROM scratch
-	onBuild []*instructions.OnbuildCommand
+	unclear   bool     // which user it is
+	args, env []string // NAME=VALUE, the last one of a name counts; variables beat arguments
+	user      string
+	shell     []string
+	tools     []string // nil if not known
+	empty     bool     // nothing is in it: FROM scratch
+	onBuild   []*instructions.OnbuildCommand
 }
 
 func (t *translation) stage(n int, last bool) error {
@@ -172,7 +184,7 @@ func (t *translation) base(n int, stage instructions.Stage) (state, error) {
 	}
 	if i := t.file.Stage(name, n); i >= 0 {
 		s := t.states[i]
-		s.onBuild = nil
+		s.onBuild, s.args = nil, nil
 		for _, c := range t.states[i].onBuild {
 			s.trigger(c.Expression)
 		}
@@ -193,7 +205,12 @@ func (t *translation) base(n int, stage instructions.Stage) (state, error) {
 			return state{}, t.fail(stage.Location, fmt.Sprintf("image %s has the trigger %q", name, trigger), buildWithBuildKit)
 		}
 	}
-	s := state{user: b.User, shell: b.Shell, tools: b.Tools}
+	for _, kv := range b.Env {
+		if name, _, _ := strings.Cut(kv, "="); name == t.o.Variable && name != "" {
+			t.clash(stage.Location)
+		}
+	}
+	s := state{user: b.User, shell: b.Shell, tools: b.Tools, env: b.Env}
 	for _, trigger := range b.OnBuild {
 		s.trigger(trigger)
 	}
@@ -208,7 +225,7 @@ func (s *state) trigger(expression string) {
 	}
 	switch c := f.Stages()[0].Commands[0].(type) {
 	case *instructions.UserCommand:
-		s.user = c.User
+		s.user, s.unclear = c.User, strings.ContainsAny(c.User, "$\"'")
 	case *instructions.ShellCommand:
 		s.shell = c.Shell
 	case *instructions.RunCommand, *instructions.CopyCommand, *instructions.AddCommand:
@@ -229,7 +246,18 @@ func usesBuildKit(trigger string) bool {
 func (t *translation) command(s *state, c instructions.Command) error {
 	switch c := c.(type) {
 	case *instructions.UserCommand:
-		s.user = c.User
+		s.user, s.unclear = t.value(s, c.User)
+		s.unclear = s.unclear || s.user == ""
+	case *instructions.EnvCommand:
+		for _, kv := range c.Env {
+			s.set(kv.Key, func() (string, bool) { return t.value(s, kv.Value) })
+		}
+		t.checkVariable(c.Location())
+	case *instructions.ArgCommand:
+		for _, a := range c.Args {
+			t.declare(s, a)
+		}
+		t.checkVariable(c.Location())
 	case *instructions.ShellCommand:
 		s.shell = c.Shell
 	case *instructions.OnbuildCommand:
@@ -243,12 +271,101 @@ func (t *translation) command(s *state, c instructions.Command) error {
 		t.replace(c.Location(), text)
 	case *instructions.CopyCommand:
 		s.empty, s.tools = false, nil
+		if c.From == "" && slices.ContainsFunc(c.SourcePaths, covers) {
+			t.covered = c.Location()
+		}
 		return t.copy(c, c.SourcesAndDest, copyFlags{c.Link, c.Chmod, c.Parents, c.ExcludePatterns, ""})
 	case *instructions.AddCommand:
 		s.empty, s.tools = false, nil
+		if slices.ContainsFunc(c.SourcePaths, covers) {
+			t.covered = c.Location()
+		}
+		if !t.builder.Mounts && slices.ContainsFunc(c.SourcePaths, isGit) {
+			return t.fail(c.Location(), "this builder does not clone repositories", "")
+		}
 		return t.copy(c, c.SourcesAndDest, copyFlags{c.Link, c.Chmod, false, c.ExcludePatterns, c.Checksum})
+	default:
+		if l, ok := c.(interface{ Location() []parser.Range }); ok {
+			t.checkVariable(l.Location())
+		}
 	}
 	return nil
+}
+
+// isGit tells whether BuildKit's ADD takes a source for a repository.
+func isGit(source string) bool {
+	url, _, _ := strings.Cut(source, "#")
+	return strings.HasPrefix(url, "git@") || strings.HasPrefix(url, "git://") || strings.Contains(url, "://") && strings.HasSuffix(url, ".git")
+}
+
+// covers tells whether a source is all of the build context, or may be.
+func covers(source string) bool {
+	clean := path.Clean("/" + source)
+	return clean == "/" || strings.ContainsAny(clean[1:2], "*?[")
+}
+
+// checkVariable notes an instruction that would write where the server is into the image.
+func (t *translation) checkVariable(at []parser.Range) {
+	if name := t.o.Variable; name != "" && regexp.MustCompile(`\b`+name+`\b`).MatchString(t.file.Text(at)) {
+		t.clash(at)
+	}
+}
+
+func (t *translation) clash(at []parser.Range) {
+	if t.clashed == nil {
+		t.clashed = t.fail(at, "steps find their secrets by "+t.o.Variable+" with this builder, which nothing else may use", "")
+	}
+}
+
+// check refuses what only the whole file shows.
+func (t *translation) check() error {
+	if t.clashed != nil && slices.ContainsFunc(t.res.Steps, func(s Step) bool { return s.Wrapped }) {
+		return t.clashed
+	}
+	if t.covered != nil && len(t.res.Files) > 0 && t.builder.Documents == "" {
+		return t.fail(t.covered, "it copies all of the build context, to which this builder has to add the documents of other instructions", "")
+	}
+	return nil
+}
+
+// value is a word with its variables replaced, and its quotes removed. It is unclear if one is not known.
+func (t *translation) value(s *state, word string) (value string, unclear bool) {
+	r, err := shell.NewLex('\\').ProcessWordWithMatches(word, shell.EnvsFromSlice(slices.Concat(s.args, s.env)))
+	return r.Result, err != nil || len(r.Unmatched) > 0
+}
+
+// set is what ENV does.
+func (s *state) set(name string, value func() (string, bool)) {
+	if v, unclear := value(); !unclear {
+		s.env = append(s.env[:len(s.env):len(s.env)], name+"="+v)
+		return
+	}
+	s.env = without(s.env, name)
+	s.args = without(s.args, name)
+}
+
+func without(env []string, name string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool { return strings.HasPrefix(kv, name+"=") })
+}
+
+// declare is what ARG does in a stage.
+func (t *translation) declare(s *state, a instructions.KeyValuePairOptional) {
+	s.args = without(s.args, a.Key)
+	value, given := t.o.BuildArgs[a.Key]
+	switch {
+	case given:
+	case a.Value != nil:
+		var unclear bool
+		if value, unclear = t.value(s, *a.Value); unclear {
+			return
+		}
+	default:
+		var err error
+		if value, err = t.file.Expand("$"+a.Key, t.o.BuildArgs); err != nil || value == "" {
+			return
+		}
+	}
+	s.args = append(s.args, a.Key+"="+value)
 }
 
 // replace puts new instructions in the place of one.
@@ -290,6 +407,9 @@ func (t *translation) run(s state, c *instructions.RunCommand, at []parser.Range
 		return nil, err
 	}
 	spec.Command = script
+	if s.unclear {
+		return nil, t.fail(at, "the USER before it holds a variable whose value is not known here", "the user's name or number, or "+buildWithBuildKit)
+	}
 	if isRoot(s.user) {
 		return t.step(at, spec, wrapped(spec, s.shell), ""), nil
 	}
@@ -305,7 +425,7 @@ func (t *translation) step(at []parser.Range, spec shim.Spec, args []string, use
 		New: instruction(args), Args: args, Wrapped: len(spec.Mounts) > 0,
 	}
 	for _, m := range spec.Mounts {
-		if m.Kind == shim.Secret || m.Kind == shim.SSH {
+		if m.Kind == shim.Secret || m.Kind == shim.SSH || m.Kind == shim.Bind {
 			step.Uses = append(step.Uses, Use{m.Kind, m.ID, m.Required})
 		}
 	}

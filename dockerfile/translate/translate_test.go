@@ -109,6 +109,13 @@ func TestClassic(t *testing.T) {
 		},
 		{"document", "FROM a\nCOPY --chown=1:1 x <<EOF \\\n /y/\ndoc\nEOF\nRUN z\n", "FROM a\nCOPY --chown=1:1 x .tightlip-2/EOF \\\n /y/\nRUN z\n"},
 		{"link", "FROM a\nCOPY --link --from=b x y\n", "FROM a\nCOPY --from=b x y\n"},
+		{"link behind a name like it", "FROM a\nCOPY --from=my--linkx --link=true /f --link\n", "FROM a\nCOPY --from=my--linkx /f --link\n"},
+		{"the server's variable, unused", "FROM a\nENV NO_PROXY=x\nRUN y\n", "FROM a\nENV NO_PROXY=x\nRUN y\n"},
+		{
+			"USER of variables", "ARG V=w\nFROM a AS b\nARG U=app\nARG V\nENV G=www\nUSER \"${U}:$G$V\"\nENV U=root\nFROM b\nRUN --mount=type=secret,id=n x\n",
+			"ARG V=w\nFROM a AS b\nARG U=app\nARG V\nENV G=www\nUSER \"${U}:$G$V\"\nENV U=root\nFROM b\nUSER 0\n" +
+				"RUN /bin/sh -c BOOT tightlip --secret n --target /run/secrets/n --mode 0400 --user app:wwww -- /bin/sh -c x\nUSER app:wwww\n",
+		},
 		{
 			"ONBUILD of the image", "FROM a\nONBUILD RUN --mount=type=secret,id=n x\n",
 			"FROM a\nONBUILD RUN --mount=type=secret,id=n x\n",
@@ -161,6 +168,13 @@ func TestClassicRefuses(t *testing.T) {
 		{in: "FROM scratch\nRUN --mount=type=secret,id=n [\"x\"]\n", line: 2, want: "nothing is in this image yet"},
 		{in: "FROM a\nRUN --mount=type=bind,target=/x y\n", line: 2, want: "no such mount of type bind"},
 		{in: "FROM a\nRUN --mount=type=bind,from=b,target=/x y\n", o: translate.Options{Bind: bound}, line: 2, want: "no such mount of type bind"},
+		{in: "FROM a\nARG U\nUSER $U\nRUN --mount=type=secret,id=n y\n", line: 4, want: "the USER before it holds a variable"},
+		{in: "FROM a\nENV NO_PROXY=x\nRUN --mount=type=secret,id=n y\n", o: translate.Options{Variable: "NO_PROXY"}, line: 2, want: "nothing else may use"},
+		{in: "FROM a\nRUN --mount=type=secret,id=n y\nLABEL x=${NO_PROXY}\n", o: translate.Options{Variable: "NO_PROXY"}, line: 3, want: "nothing else may use"},
+		{in: "FROM a\nARG NO_PROXY=x\nRUN --mount=type=secret,id=n y\n", o: translate.Options{Variable: "NO_PROXY"}, line: 2, want: "nothing else may use"},
+		{in: "FROM a\nRUN --mount=type=secret,id=n y\n", o: translate.Options{Variable: "V", Base: baseOf(translate.Base{Env: []string{"V=x"}}).Base}, line: 1, want: "nothing else may use"},
+		{in: "FROM a\nCOPY <<E /x\ny\nE\nCOPY . /all\n", line: 5, want: "copies all of the build context"},
+		{in: "FROM a\nADD https://x.example/r.git#main /r\n", line: 2, want: "does not clone"},
 		{in: "FROM a\nRUN --network=none y\n", line: 2, want: "--network=none"},
 		{in: "FROM a\nARG N\nRUN --mount=type=secret,id=$N y\n", line: 3, want: "the variable $N"},
 		{in: "FROM a\nCOPY --chmod=755 a b\n", line: 2, want: "COPY --chmod"},
@@ -249,7 +263,7 @@ func FuzzClassic(f *testing.F) {
 // TestBuilderWithMounts translates only what a builder with mounts does not know.
 func TestBuilderWithMounts(t *testing.T) {
 	old, older := translate.Builder{Mounts: true, Heredocs: true}, translate.Builder{Mounts: true}
-	const set = `FROM a\nRUN --mount=type=secret,id=n,target=/dev/tightlip-0,mode=0444 /bin/sh -c "N=$(cat /dev/tightlip-0 2>/dev/null; echo .); export N=${N%.}; exec \"$@\"" sh `
+	const set = `FROM a\nRUN --mount=type=secret,id=n,target=/dev/tightlip-0,mode=0444 /bin/sh -c "N=; if [ -e /dev/tightlip-0 ]; then N=$(cat /dev/tightlip-0 && echo .) || exit 125; N=${N%.}; fi; export N; exec \"$@\"" sh `
 	for _, tt := range []struct {
 		name     string
 		builder  translate.Builder
@@ -286,5 +300,16 @@ func TestBuilderWithMounts(t *testing.T) {
 				t.Errorf("got:\n%s\nwant:\n%s", got, want)
 			}
 		})
+	}
+}
+
+// TestTicketStaysInside wants nothing but the shim to use the ticket: the arguments of a program are everybody's to read.
+func TestTicketStaysInside(t *testing.T) {
+	r, err := translated(t, "FROM a\nRUN --mount=type=secret,id=n x\n", translate.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(r.Dockerfile); !strings.Contains(text, "${n%%.*}") || strings.Contains(text, "${n#*.}") {
+		t.Errorf("the bootstrap uses more of NO_PROXY than the port: %s", text)
 	}
 }

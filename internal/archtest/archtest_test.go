@@ -40,7 +40,7 @@ var layers = []struct {
 	{"image/sink", []string{"finding", "image"}},
 	{"proof", []string{"secret", "finding", "image", "scan"}},
 	{"internal/redact", []string{"proof"}},
-	{"build", []string{"secret", "broker", "finding", "dockerfile", "image", "proof", "internal/redact"}},
+	{"build", []string{"secret", "broker", "broker/shim", "finding", "dockerfile", "image", "proof", "internal/redact"}},
 	{"build/buildtest", []string{"build", "secret", "proof", "image", "internal/redact"}},
 	{"build/output", []string{"build", "image/sink"}},
 	{"build/engine/embedded", nil},

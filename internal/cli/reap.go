@@ -11,6 +11,7 @@ import (
 	dockerclient "github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/build/engine/classic"
 	"github.com/tightlip/tightlip/build/engine/podman"
 	"github.com/tightlip/tightlip/image/sink"
 )
@@ -61,7 +62,17 @@ func (a *app) removeResidue(ctx context.Context, r build.Residue) error {
 	if r.Kind == "docker image" {
 		return sink.RemoveUnnamed(ctx, api, r.ID)
 	}
-	_, err := api.ContainerRemove(ctx, r.ID, dockerclient.ContainerRemoveOptions{Force: true})
+	c, err := api.ContainerInspect(ctx, r.ID, dockerclient.ContainerInspectOptions{})
+	if cerrdefs.IsNotFound(err) {
+		return nil
+	}
+	if err == nil && (c.Container.Config == nil || c.Container.Config.Labels[classic.Label] == "") {
+		err = errors.New("it is not tightlip's")
+	}
+	if err != nil {
+		return err
+	}
+	_, err = api.ContainerRemove(ctx, r.ID, dockerclient.ContainerRemoveOptions{Force: true})
 	if cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/dockerfile"
 	"github.com/tightlip/tightlip/dockerfile/translate"
 )
@@ -67,7 +68,7 @@ func (a *app) runTranslate(o *translateOptions, name string) error {
 		}
 		args[k] = v
 	}
-	r, err := translate.For(translate.Builder{}, f, translate.Options{Target: o.target, BuildArgs: args, NoFiles: true})
+	r, err := translate.For(translate.Builder{}, f, translate.Options{Target: o.target, BuildArgs: args, NoFiles: true, Variable: build.Variable})
 	if err != nil {
 		return usageError(fmt.Errorf("%s: %w", name, err), "")
 	}

@@ -204,13 +204,21 @@ func TestLayoutTwice(t *testing.T) {
 	wantCode(t, b.Tightlip("prove", "oci:out", "--secret", "id=npm,env=NPM_TOKEN"), 0)
 }
 
+// imageList lists a daemon's images in an order that does not change: Docker's is by the second of their creation.
+func imageList(b *enginetest.Box, args ...string) string {
+	b.T.Helper()
+	lines := strings.Split(b.Docker(append([]string{"images"}, args...)...), "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
 // TestLoad brings images of the embedded engine into a daemon: by --load, and as an archive.
 func TestLoad(t *testing.T) {
 	b := enginetest.NewBox(t, enginetest.StartDocker(t))
 	withSecret(b, leaky)
-	before := b.Docker("images", "-aq")
+	before := imageList(b, "-aq")
 	wantCode(t, buildWith(b, "embedded", "--load", "-t", "loaded:1"), 3)
-	if after := b.Docker("images", "-aq"); after != before {
+	if after := imageList(b, "-aq"); after != before {
 		t.Errorf("the leaking build put an image into the daemon: %s", after)
 	}
 	b.Write("Dockerfile", []byte(clean))
@@ -237,10 +245,10 @@ func TestDockerKeepsTag(t *testing.T) {
 			if got := b.Docker("run", "--rm", "--network", "none", "kept"); got != size {
 				t.Errorf("the image printed %q, not %q", got, size)
 			}
-			before := b.Docker("images", "-a", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}} {{.Digest}}")
+			before := imageList(b, "-a", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}} {{.Digest}}")
 			b.Write("Dockerfile", []byte(leaky))
 			wantCode(t, buildWith(b, "docker", "-t", "kept"), 3)
-			if after := b.Docker("images", "-a", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}} {{.Digest}}"); after != before {
+			if after := imageList(b, "-a", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}} {{.Digest}}"); after != before {
 				t.Errorf("the images were\n%s\nand are\n%s", before, after)
 			}
 			b.Docker("rmi", "-f", "kept")

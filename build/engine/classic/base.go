@@ -30,7 +30,7 @@ func (e *Engine) inspectBase(ctx context.Context, job build.Job, name, platform 
 	}
 	b := translate.Base{}
 	if info.Config != nil {
-		b = translate.Base{User: info.Config.User, Shell: info.Config.Shell, OnBuild: info.Config.OnBuild}
+		b = translate.Base{User: info.Config.User, Shell: info.Config.Shell, OnBuild: info.Config.OnBuild, Env: info.Config.Env}
 	}
 	b.Tools, err = e.toolsOf(ctx, job, info.ID)
 	return b, err
@@ -69,7 +69,7 @@ func (e *Engine) toolsOf(ctx context.Context, job build.Job, id string) (tools [
 	defer done()
 	c, err := e.api.ContainerCreate(whole, dockerclient.ContainerCreateOptions{
 		Name:       name,
-		Config:     &container.Config{Image: id, Entrypoint: []string{"none"}, Labels: map[string]string{label: "look"}},
+		Config:     &container.Config{Image: id, Entrypoint: []string{"none"}, Labels: map[string]string{Label: "look"}},
 		HostConfig: &container.HostConfig{NetworkMode: "none"},
 	})
 	if err != nil {

@@ -63,24 +63,26 @@ func (b *binds) shmSize(asked int64) int64 {
 // pick writes what is at or below a path, under names relative to it: one file, or a folder, which comes first.
 func pick(w, sum io.Writer, in *tar.Reader, source string) (size int64, err error) {
 	tw := tar.NewWriter(w)
-	found := source == ""
-	if found { // archives of a folder need not list it
-		err = tw.WriteHeader(&tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755})
-	}
+	found := false
 	for err == nil {
 		var h *tar.Header
 		if h, err = in.Next(); err != nil {
 			break
 		}
 		name, ok := below(source, h.Name)
-		if !ok || source == "" && name == "." {
+		if !ok || found && name == "." {
 			continue
+		}
+		if err := mountable(h, source, name); err != nil {
+			return 0, err
+		}
+		if !found && name != "." { // an archive of a folder need not list it
+			if err := tw.WriteHeader(&tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755}); err != nil {
+				return 0, err
+			}
 		}
 		found = true
 		h.Name, h.Uid, h.Gid, h.Uname, h.Gname = name, 0, 0, "", ""
-		if h.Typeflag == tar.TypeLink {
-			h.Linkname, _ = below(source, h.Linkname)
-		}
 		if size += h.Size; size > maxBind {
 			return 0, fmt.Errorf("what is to be mounted is larger than %d MB, the most that this builder can mount", maxBind>>20)
 		}
@@ -96,6 +98,22 @@ func pick(w, sum io.Writer, in *tar.Reader, source string) (size int64, err erro
 		return 0, fmt.Errorf("the build context has no %s", source)
 	}
 	return size, tw.Close()
+}
+
+// mountable refuses links whose content is elsewhere: a copy of the link alone would be another thing. Hard links in the folder itself
+// are named relative to it.
+func mountable(h *tar.Header, source, name string) error {
+	if h.Typeflag == tar.TypeLink {
+		target, ok := below(source, h.Linkname)
+		if !ok || name == "." {
+			return fmt.Errorf("%s is a hard link to %s, which is not mounted: this builder cannot mount it", h.Name, h.Linkname)
+		}
+		h.Linkname = target
+	}
+	if h.Typeflag == tar.TypeSymlink && name == "." {
+		return fmt.Errorf("%s is a link: mount what it leads to, %s", h.Name, h.Linkname)
+	}
+	return nil
 }
 
 // below is a name relative to a folder, if it is that or in it.

@@ -13,16 +13,23 @@ import (
 
 // display shows a build as docker build does, with the user's instructions in the place of the translated ones.
 type display struct {
-	out    io.WriteCloser // redacts
-	err    io.Writer
-	kept   *bytes.Buffer    // of a quiet build: shown if it fails
-	steps  []translate.Step // that are still to come
-	now    *translate.Step  // what runs, if it was translated
-	failed error
+	out     io.WriteCloser // redacts
+	err     io.Writer
+	kept    *bytes.Buffer    // of a quiet build: shown if it fails
+	steps   []translate.Step // that are still to come
+	now     *translate.Step  // what runs, if it was translated
+	gate    *gate
+	onBuild translate.Step // what the triggers of all stages mount
+	failed  error
 }
 
-func newDisplay(w io.Writer, job build.Job, tr *translate.Result) *display {
-	d := &display{err: w, steps: tr.Steps}
+func newDisplay(w io.Writer, job build.Job, tr *translate.Result, g *gate) *display {
+	d := &display{err: w, steps: tr.Steps, gate: g}
+	for _, s := range tr.Steps {
+		if len(s.Text) > 7 && strings.EqualFold(s.Text[:7], "onbuild") {
+			d.onBuild.Uses = append(d.onBuild.Uses, s.Uses...)
+		}
+	}
 	if job.Request.Quiet || job.Request.Progress == "quiet" || job.Request.Progress == "none" {
 		d.kept = &bytes.Buffer{}
 		w = d.kept
@@ -39,6 +46,8 @@ func (d *display) show(m jsonstream.Message) {
 	switch {
 	case strings.HasPrefix(text, "Step "):
 		text = d.begin(text)
+	case strings.HasPrefix(text, "# Executing") && strings.Contains(text, "build trigger"):
+		d.gate.begin(&d.onBuild)
 	case strings.HasPrefix(text, red):
 		text = strings.TrimSuffix(strings.TrimPrefix(text, red), normal)
 	case text == "" && m.Status != "" && m.Progress == nil: // of a pull
@@ -51,6 +60,7 @@ func (d *display) show(m jsonstream.Message) {
 // begin returns the line that says which step begins, with the user's instruction in it.
 func (d *display) begin(line string) string {
 	d.now = nil
+	defer func() { d.gate.begin(d.now) }()
 	head, instruction, _ := strings.Cut(line, " : ")
 	instruction = strings.TrimPrefix(strings.TrimSpace(instruction), "ONBUILD ")
 	// Steps come in their order, and two may have become the same.

@@ -112,7 +112,7 @@ func (e *Engine) translate(ctx context.Context, job build.Job, f *dockerfile.Fil
 		args[k] = *v
 	}
 	tr, err := translate.For(translate.Builder{}, f, translate.Options{
-		Target: job.Request.Target, BuildArgs: args, Base: e.base(ctx, job), Bind: b.add,
+		Target: job.Request.Target, BuildArgs: args, Base: e.base(ctx, job), Bind: b.add, Variable: variable,
 		Changed: func(id string) (string, bool) { text, ok := job.Fingerprints[id]; return text, ok },
 	})
 	if err != nil {
@@ -149,14 +149,9 @@ func (e *Engine) solve(ctx context.Context, job build.Job, f *dockerfile.File, b
 	o.ExtraHosts = job.Request.AddHost
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	g := newGate()
 	if needsServer(tr) {
-		if f.Declares(variable) {
-			return "", &build.UsageError{
-				Err: fmt.Errorf("the Dockerfile declares the argument %s, by which steps find their secrets", variable),
-				Try: "drop ARG " + variable + ": it is predefined",
-			}
-		}
-		s, startErr := e.startServer(ctx, job, b.files, cancel)
+		s, startErr := e.startServer(ctx, job, b.files, g, cancel)
 		if startErr != nil {
 			return "", startErr
 		}
@@ -175,7 +170,7 @@ func (e *Engine) solve(ctx context.Context, job build.Job, f *dockerfile.File, b
 		return "", e.failure(ctx, job, nil, err)
 	}
 	defer resp.Body.Close()
-	d := newDisplay(e.streams.Err, job, tr)
+	d := newDisplay(e.streams.Err, job, tr, g)
 	err = sink.Follow(resp.Body, func(m jsonstream.Message) {
 		d.show(m)
 		var built buildtypes.Result

@@ -39,6 +39,7 @@ func check(r *build.Request) error {
 type wanted struct {
 	names   []string
 	push    bool
+	store   bool   // in Docker's store, beside an archive
 	archive string // a file for docker load; "-" is standard output
 }
 
@@ -57,7 +58,7 @@ func planOutput(r *build.Request) (wanted, error) {
 		case e.Type == "docker" && e.Destination != "" && e.Attrs["tar"] != "false" && o.archive == "":
 			o.archive = e.Destination
 		case e.Type == "image", e.Type == "docker" && e.Destination == "":
-			o.push = o.push || e.Attrs["push"] == "true"
+			o.store, o.push = true, o.push || e.Attrs["push"] == "true"
 		case e.Type == "registry":
 			o.push = true
 		default:

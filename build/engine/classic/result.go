@@ -61,7 +61,7 @@ func (r *result) Name(ctx context.Context) (build.Named, error) {
 		}
 		named.Names = append(named.Names, r.wanted.archive)
 	}
-	if r.wanted.archive == "" || r.wanted.push || r.job.Request.Load {
+	if r.wanted.archive == "" || r.wanted.store || r.wanted.push || r.job.Request.Load {
 		for _, name := range names {
 			if err := sink.Tag(ctx, r.engine.api, r.id, []string{name}); err != nil {
 				return named, err

@@ -27,8 +27,8 @@ import (
 const (
 	// variable is the predefined build argument that tells steps where the server is.
 	variable = "NO_PROXY"
-	// label marks what is ours in the daemon.
-	label = "io.github.tightlip"
+	// Label marks what is ours in the daemon.
+	Label = "io.github.tightlip"
 	// port is where the server listens in a network namespace of its own.
 	port = 7913
 	// patience is how long the server's container may take to begin.
@@ -48,7 +48,7 @@ type server struct {
 }
 
 // startServer starts the server. If it ends before it is closed, it cancels the build.
-func (e *Engine) startServer(ctx context.Context, job build.Job, files map[string]string, cancel context.CancelCauseFunc) (_ *server, err error) {
+func (e *Engine) startServer(ctx context.Context, job build.Job, files map[string]string, g *gate, cancel context.CancelCauseFunc) (_ *server, err error) {
 	binary, err := shimbin.For(e.daemon.arch)
 	if err != nil {
 		return nil, &build.UsageError{Err: err, Try: hint(err)}
@@ -58,7 +58,7 @@ func (e *Engine) startServer(ctx context.Context, job build.Job, files map[strin
 		return nil, &build.UsageError{Err: err, Try: "--ssh default or --ssh ID=PATH of an agent's socket or a key without a passphrase"}
 	}
 	s := &server{api: e.api, job: job, broker: broker.New(broker.Options{
-		Secrets: job.Handoff, Agents: agents.Open, Shim: binary, Files: files, Audit: e.audit(job),
+		Secrets: job.Handoff, Agents: agents.Open, Shim: binary, Files: files, Allow: g.allow, Audit: e.audit(job),
 	})}
 	defer func() {
 		if err != nil {
@@ -124,7 +124,7 @@ func importShim(ctx context.Context, api *dockerclient.Client, binary []byte) (i
 		return "", err
 	}
 	source := dockerclient.ImageImportSource{Source: &layer, SourceName: "-"}
-	resp, err := api.ImageImport(ctx, source, "", dockerclient.ImageImportOptions{Changes: []string{"LABEL " + label + "=server"}})
+	resp, err := api.ImageImport(ctx, source, "", dockerclient.ImageImportOptions{Changes: []string{"LABEL " + Label + "=server"}})
 	if err != nil {
 		return "", err
 	}
@@ -162,7 +162,7 @@ func (s *server) startRelay(ctx context.Context, name, network string, shared bo
 		Config: &container.Config{
 			Image: s.image, Entrypoint: []string{"/tightlip"}, Cmd: []string{"relay", "--listen", listen}, User: "65534:65534",
 			OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
-			Labels: map[string]string{label: "server"},
+			Labels: map[string]string{Label: "server"},
 		},
 		HostConfig: config,
 	})

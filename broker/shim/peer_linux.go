@@ -1,0 +1,57 @@
+package shim
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+)
+
+// RootOnly accepts only the connections of root, and of this process's own user, in the same network namespace: steps fetch
+// as root. On a network that others share, the ticket could be read from a step's environment by a user with the same number.
+func RootOnly(l net.Listener) net.Listener { return rootOnly{l} }
+
+type rootOnly struct{ net.Listener }
+
+func (l rootOnly) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if uid, err := peer(conn); err == nil && (uid == 0 || uid == os.Geteuid()) {
+			return conn, nil
+		}
+		conn.Close()
+	}
+}
+
+// peer is the user whose connection this is. The kernel lists sockets with their owners, addresses in hexadecimal.
+func peer(conn net.Conn) (uid int, err error) {
+	f, err := os.Open("/proc/self/net/tcp")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	theirs, ours := hexAddress(conn.RemoteAddr()), hexAddress(conn.LocalAddr())
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) > 7 && fields[1] == theirs && fields[2] == ours {
+			_, err := fmt.Sscan(fields[7], &uid)
+			return uid, err
+		}
+	}
+	return 0, fmt.Errorf("no socket at %s", conn.RemoteAddr())
+}
+
+// hexAddress is an IPv4 address as /proc/net/tcp has it on a little-endian machine: its bytes from the last to the first.
+func hexAddress(a net.Addr) string {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok || tcp.IP.To4() == nil {
+		return ""
+	}
+	ip := tcp.IP.To4()
+	return fmt.Sprintf("%02X%02X%02X%02X:%04X", ip[3], ip[2], ip[1], ip[0], tcp.Port)
+}
