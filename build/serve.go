@@ -95,7 +95,7 @@ func (r *ServeRequest) listen(ctx context.Context) (net.Listener, error) {
 	return shim.RootOnly(l), nil
 }
 
-// run runs the command in a process group of its own, with its output redacted.
+// run runs the command, with its output redacted.
 func (r *ServeRequest) run(ctx context.Context, value string, redactor *redact.Redactor) error {
 	stdout, stderr := redactor.Writer(r.Out), redactor.Writer(r.Err)
 	cmd := exec.CommandContext(ctx, r.Command[0], r.Command[1:]...)
