@@ -152,7 +152,7 @@ var configKeywords = map[string]string{
 }
 
 // historyEntry finds the history entry that a field of a config comes from: itself one, or the last that sets the
-// field and holds the same secret.
+// field and holds the same secret, or else the only one that sets such a field.
 func (s *search) historyEntry(history []string, f leak, field string) int {
 	var entry int
 	if _, err := fmt.Sscanf(field, "history[%d]", &entry); err == nil {
@@ -162,10 +162,18 @@ func (s *search) historyEntry(history []string, f leak, field string) int {
 		if !strings.HasPrefix(field, prefix) {
 			continue
 		}
+		var all []int
 		for i, text := range slices.Backward(history) {
-			if strings.Contains(text, keyword+" ") && s.holds(text, f.secret) {
+			if !strings.Contains(text, keyword+" ") {
+				continue
+			}
+			if s.holds(text, f.secret) {
 				return i
 			}
+			all = append(all, i)
+		}
+		if len(all) == 1 { // podman does not write what variables stood for
+			return all[0]
 		}
 	}
 	return -1

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -431,4 +432,39 @@ func endUser(t *testing.T) {
 		}
 	}
 	time.Sleep(50 * time.Millisecond)
+}
+
+// TestPodmanLeakWays leaks in every way that these tools have.
+func TestPodmanLeakWays(t *testing.T) {
+	enginetest.NeedRoot(t)
+	for _, tool := range []string{"podman", "buildah"} {
+		t.Run(tool, func(t *testing.T) {
+			t.Parallel()
+			b := newPodmanBox(t, enginetest.NewPodman(t))
+			for _, way := range ways {
+				if way.want.Where == "attestation" || way.name == "label on the command line" || way.name == "annotation" {
+					continue // refused: they have no provenance, and the others would put the secret into their arguments
+				}
+				value := withSecret(b, way.dockerfile)
+				b.Write("token", []byte(value))
+				var args []string
+				for _, arg := range way.args {
+					args = append(args, strings.ReplaceAll(arg, "VALUE", value))
+				}
+				r := buildWith(b, tool, append(args, "-t", "leaked", "--format", "json")...)
+				if r.Code != 3 {
+					t.Errorf("%s: exit code %d:\n%s", way.name, r.Code, r.All())
+					continue
+				}
+				enginetest.NoTraces(t, way.name, r.All(), value)
+				found := parse(t, r).Findings
+				if !slices.ContainsFunc(found, func(f leak) bool { return matches(f, way.want, way.line) }) {
+					t.Errorf("%s: no finding is like %+v of line %d:\n%+v", way.name, way.want, way.line, found)
+				}
+			}
+			if left := images(t, b); strings.Contains(left, "leaked") {
+				t.Errorf("images are named: %s", left)
+			}
+		})
+	}
 }
