@@ -35,10 +35,6 @@ func (a *app) runConformance(ctx context.Context, name, format string) (err erro
 	if err := conformance.NewKey(o.Key); err != nil {
 		return err
 	}
-	if format == "json" {
-		rows, err := conformance.Run(ctx, e, o)
-		return errors.Join(a.printJSON(map[string]any{"engine": e.Name, "version": e.Version, "cases": rows}), err)
-	}
 	w := tabwriter.NewWriter(a.streams.Out, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "%s %s\tby itself\twith tightlip\n", e.Name, e.Version)
 	failed := 0
@@ -53,8 +49,12 @@ func (a *app) runConformance(ctx context.Context, name, format string) (err erro
 			failed++
 		}
 	}
-	_, err = conformance.Run(ctx, e, o)
-	w.Flush()
+	rows, err := conformance.Run(ctx, e, o)
+	if format == "json" {
+		err = errors.Join(a.printJSON(map[string]any{"engine": e.Name, "version": e.Version, "cases": rows}), err)
+	} else {
+		w.Flush()
+	}
 	if err == nil && failed > 0 {
 		err = fmt.Errorf("%d cases are not as they should be", failed)
 	}
