@@ -2,10 +2,18 @@ package build
 
 import (
 	"context"
+	"io"
 
 	"github.com/tightlip/tightlip/image"
 	"github.com/tightlip/tightlip/internal/redact"
 )
+
+// Streams are the standard streams of a build.
+type Streams struct {
+	In  io.Reader // a build context or a Dockerfile
+	Out io.Writer // what a build itself prints, such as an archive
+	Err io.Writer // the display; a terminal if it is an *os.File of one
+}
 
 // Engine is what builds. Every implementation passes the contract in buildtest.
 type Engine interface {

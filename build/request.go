@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -85,6 +86,21 @@ func (s Secret) MarshalJSON() ([]byte, error) {
 		plain
 		Ref string `json:"reference"`
 	}{plain(s), s.Ref.String()})
+}
+
+// Arguments are build arguments, NAME=VALUE or a NAME alone for a variable of ours, which is left out if we do not have it.
+func Arguments(list []string) map[string]string {
+	args := map[string]string{}
+	for _, s := range list {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok {
+			value, ok = os.LookupEnv(name)
+		}
+		if ok {
+			args[name] = value
+		}
+	}
+	return args
 }
 
 // UsageError is a request that cannot be met as it stands.

@@ -14,10 +14,16 @@ import (
 
 // Residue is what a build that is killed leaves outside of its own folder.
 type Residue struct {
-	Kind  string `json:"kind"`  // such as "docker image"
+	Kind  string `json:"kind"`  // such as DockerImage
 	Where string `json:"where"` // such as the daemon's address
 	ID    string `json:"id"`
 }
+
+// The kinds of residue that a Docker daemon has.
+const (
+	DockerImage     = "docker image" // without a name
+	DockerContainer = "docker container"
+)
 
 // String is for messages.
 func (r Residue) String() string { return r.Kind + " " + r.ID }

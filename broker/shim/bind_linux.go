@@ -37,7 +37,7 @@ func unpack(archive []byte, path string) (folder bool, err error) {
 		return false, err
 	}
 	if first.Typeflag == tar.TypeReg {
-		if err := writeFile(path, first, tr); err != nil {
+		if err := unpackFile(path, first, tr); err != nil {
 			return false, err
 		}
 		if _, err := tr.Next(); !errors.Is(err, io.EOF) {
@@ -70,6 +70,17 @@ func unpack(archive []byte, path string) (folder bool, err error) {
 	}
 }
 
+// unpackFile unpacks the only member of an archive.
+func unpackFile(path string, h *tar.Header, r io.Reader) error {
+	dir, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	h.Name = filepath.Base(path)
+	return unpackMember(dir, h, r)
+}
+
 func unpackMember(dir *os.Root, h *tar.Header, r io.Reader) error {
 	name := filepath.Clean(h.Name)
 	switch h.Typeflag {
@@ -97,19 +108,4 @@ func unpackMember(dir *os.Root, h *tar.Header, r io.Reader) error {
 		return err
 	}
 	return dir.Chtimes(name, h.ModTime, h.ModTime)
-}
-
-func writeFile(path string, h *tar.Header, r io.Reader) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, r)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Chmod(path, h.FileInfo().Mode()); err != nil {
-		return err
-	}
-	return os.Chtimes(path, h.ModTime, h.ModTime)
 }

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"fmt"
-	"io/fs"
 	"regexp"
 	"strings"
 
@@ -10,8 +9,6 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/tightlip/tightlip/dockerfile"
 )
-
-func fileMode(mode uint64) fs.FileMode { return fs.FileMode(mode) }
 
 // copyFlags are the flags of COPY and ADD that only BuildKit has.
 type copyFlags struct {

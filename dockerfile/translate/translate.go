@@ -5,6 +5,7 @@ package translate
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path"
 	"regexp"
@@ -26,9 +27,6 @@ type Builder struct {
 	// Documents is a named context that holds the result's files, for builders that have such; else they are in the context.
 	Documents string
 }
-
-// all tells that there is nothing to translate.
-func (b Builder) all() bool { return b.Mounts && b.SecretEnv && b.Heredocs }
 
 // Options are what a translation depends on beside the file.
 type Options struct {
@@ -53,8 +51,9 @@ type Base struct {
 	Shell   []string
 	OnBuild []string
 	Env     []string // NAME=VALUE
-	// Tools are those of the Fetchers and /bin/sh that the image has; nil if that is not known.
-	Tools []string
+	// Tools returns those of sh and the Fetchers that the image has. It is called for a step that needs one, and nil if that cannot
+	// be known.
+	Tools func() ([]string, error)
 }
 
 // Result is a translated Dockerfile.
@@ -110,14 +109,18 @@ const buildWithBuildKit = "build it with BuildKit: --engine docker or --engine e
 // For translates a Dockerfile for a builder.
 func For(b Builder, f *dockerfile.File, o Options) (*Result, error) {
 	t := &translation{builder: b, file: f, o: o, res: &Result{Files: map[string][]byte{}}}
+	if o.Variable != "" {
+		t.variable = regexp.MustCompile(`\b` + regexp.QuoteMeta(o.Variable) + `\b`)
+	}
 	last := len(f.Stages()) - 1
 	if o.Target != "" {
 		if last = f.Stage(o.Target, len(f.Stages())); last < 0 {
 			return nil, fmt.Errorf("the Dockerfile has no stage %q", o.Target)
 		}
 	}
-	if b.all() {
-		last = -1
+	if b.Mounts && b.SecretEnv && b.Heredocs { // nothing to translate, and errors are the builder's to report
+		t.res.Dockerfile, t.res.Lines = f.Apply(nil)
+		return t.res, nil
 	}
 	for i := range last + 1 {
 		if err := t.stage(i, i == last); err != nil {
@@ -132,24 +135,25 @@ func For(b Builder, f *dockerfile.File, o Options) (*Result, error) {
 }
 
 type translation struct {
-	builder Builder
-	file    *dockerfile.File
-	o       Options
-	clashed error          // an instruction that uses the variable of the server
-	covered []parser.Range // one that copies all of the build context
-	states  []state
-	edits   []dockerfile.Edit
-	res     *Result
+	builder  Builder
+	file     *dockerfile.File
+	o        Options
+	variable *regexp.Regexp // nil if steps need none
+	clashed  error          // an instruction that uses the variable of the server
+	covered  []parser.Range // one that copies all of the build context
+	states   []state
+	edits    []dockerfile.Edit
+	res      *Result
 }
 
 // state is what an instruction depends on in the stage before it.
 type state struct {
 	unclear   bool     // which user it is
-	args, env []string // NAME=VALUE, the last one of a name counts; variables beat arguments
+	args, env []string // NAME=VALUE; variables beat arguments
 	user      string
 	shell     []string
-	tools     []string // nil if not known
-	empty     bool     // nothing is in it: FROM scratch
+	tools     func() ([]string, error) // nil if not known
+	empty     bool                     // nothing is in it: FROM scratch
 	onBuild   []*instructions.OnbuildCommand
 }
 
@@ -219,11 +223,7 @@ func (t *translation) base(n int, stage instructions.Stage) (state, error) {
 
 // trigger is what the builder runs at FROM, with what that changes for the steps behind it.
 func (s *state) trigger(expression string) {
-	f, err := dockerfile.Parse("trigger", []byte("FROM scratch\n"+expression+"\n"))
-	if err != nil || len(f.Stages()[0].Commands) != 1 {
-		return
-	}
-	switch c := f.Stages()[0].Commands[0].(type) {
+	switch c := triggered(expression).(type) {
 	case *instructions.UserCommand:
 		s.user, s.unclear = c.User, strings.ContainsAny(c.User, "$\"'")
 	case *instructions.ShellCommand:
@@ -235,12 +235,17 @@ func (s *state) trigger(expression string) {
 
 // usesBuildKit tells whether a trigger needs mounts or heredocs.
 func usesBuildKit(trigger string) bool {
-	f, err := dockerfile.Parse("trigger", []byte("FROM scratch\n"+trigger+"\n"))
-	if err != nil || len(f.Stages()[0].Commands) != 1 {
-		return false
-	}
-	run, ok := f.Stages()[0].Commands[0].(*instructions.RunCommand)
+	run, ok := triggered(trigger).(*instructions.RunCommand)
 	return ok && (len(instructions.GetMounts(run)) > 0 || len(run.Files) > 0)
+}
+
+// triggered is the instruction of a trigger, and nil for one that the builder is to complain about.
+func triggered(expression string) instructions.Command {
+	f, err := dockerfile.Parse("trigger", []byte("FROM scratch\n"+expression+"\n"))
+	if err != nil || len(f.Stages()[0].Commands) != 1 {
+		return nil
+	}
+	return f.Stages()[0].Commands[0]
 }
 
 func (t *translation) command(s *state, c instructions.Command) error {
@@ -250,7 +255,7 @@ func (t *translation) command(s *state, c instructions.Command) error {
 		s.unclear = s.unclear || s.user == ""
 	case *instructions.EnvCommand:
 		for _, kv := range c.Env {
-			s.set(kv.Key, func() (string, bool) { return t.value(s, kv.Value) })
+			t.set(s, kv)
 		}
 		t.checkVariable(c.Location())
 	case *instructions.ArgCommand:
@@ -306,7 +311,7 @@ func covers(source string) bool {
 
 // checkVariable notes an instruction that would write where the server is into the image.
 func (t *translation) checkVariable(at []parser.Range) {
-	if name := t.o.Variable; name != "" && regexp.MustCompile(`\b`+name+`\b`).MatchString(t.file.Text(at)) {
+	if t.variable != nil && t.variable.MatchString(t.file.Text(at)) {
 		t.clash(at)
 	}
 }
@@ -335,13 +340,14 @@ func (t *translation) value(s *state, word string) (value string, unclear bool) 
 }
 
 // set is what ENV does.
-func (s *state) set(name string, value func() (string, bool)) {
-	if v, unclear := value(); !unclear {
-		s.env = append(s.env[:len(s.env):len(s.env)], name+"="+v)
+func (t *translation) set(s *state, kv instructions.KeyValuePair) {
+	value, unclear := t.value(s, kv.Value)
+	s.env = without(s.env, kv.Key)
+	if unclear {
+		s.args = without(s.args, kv.Key)
 		return
 	}
-	s.env = without(s.env, name)
-	s.args = without(s.args, name)
+	s.env = append(s.env, kv.Key+"="+value)
 }
 
 func without(env []string, name string) []string {
@@ -447,8 +453,15 @@ func (t *translation) canFetch(s state, at []parser.Range) error {
 	if s.empty {
 		return t.fail(at, "nothing is in this image yet that could fetch a secret", try)
 	}
-	has := func(tool string) bool { return slices.Contains(s.tools, tool) }
-	if s.tools != nil && (!has("sh") && len(s.shell) == 0 || !slices.ContainsFunc(Fetchers, has)) {
+	if s.tools == nil {
+		return nil
+	}
+	tools, err := s.tools()
+	if err != nil {
+		return err
+	}
+	has := func(tool string) bool { return slices.Contains(tools, tool) }
+	if !has("sh") && len(s.shell) == 0 || !slices.ContainsFunc(Fetchers, has) {
 		return t.fail(at, "this image has nothing that could fetch a secret", try)
 	}
 	return nil
@@ -564,7 +577,7 @@ func withOwner(out shim.Mount, m *instructions.Mount, mode uint64) shim.Mount {
 	}
 	if out.Target != "" {
 		out.Target = path.Join("/", out.Target)
-		out.Mode = fileMode(mode)
+		out.Mode = fs.FileMode(mode)
 	}
 	return out
 }
@@ -612,11 +625,7 @@ func withShell(shell []string, prepend bool, args ...string) []string {
 
 // trigger translates an ONBUILD of a stage that another stage starts from.
 func (t *translation) trigger(s state, c *instructions.OnbuildCommand) error {
-	f, err := dockerfile.Parse("trigger", []byte("FROM scratch\n"+c.Expression+"\n"))
-	if err != nil || len(f.Stages()[0].Commands) != 1 {
-		return nil // the builder says what is wrong with it
-	}
-	run, ok := f.Stages()[0].Commands[0].(*instructions.RunCommand)
+	run, ok := triggered(c.Expression).(*instructions.RunCommand)
 	if !ok {
 		return nil
 	}

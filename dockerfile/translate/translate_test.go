@@ -181,7 +181,7 @@ func TestClassicRefuses(t *testing.T) {
 		{in: "FROM a\nADD --checksum=sha256:" + strings.Repeat("a", 64) + " http://x/y b\n", line: 2, want: "ADD --checksum"},
 		{in: "FROM a\nCOPY <<EOF /x\n$HOME\nEOF\n", line: 2, want: "variables"},
 		{in: "FROM a\nCOPY <<EOF /x\nx\nEOF\n", o: translate.Options{NoFiles: true}, line: 2, want: "file of the build context"},
-		{in: "FROM a\nRUN --mount=type=secret,id=n y\n", o: baseOf(translate.Base{Tools: []string{"sh"}}), line: 2, want: "nothing that could fetch"},
+		{in: "FROM a\nRUN --mount=type=secret,id=n y\n", o: baseOf(translate.Base{Tools: tools("sh")}), line: 2, want: "nothing that could fetch"},
 		{in: "FROM a\nRUN x\n", o: baseOf(translate.Base{OnBuild: []string{"RUN --mount=type=secret,id=n y"}}), line: 1, want: "has the trigger"},
 	} {
 		_, err := translated(t, tt.in, tt.o)
@@ -190,6 +190,10 @@ func TestClassicRefuses(t *testing.T) {
 			t.Errorf("%q: got %v, want line %d: %s", tt.in, err, tt.line, tt.want)
 		}
 	}
+}
+
+func tools(names ...string) func() ([]string, error) {
+	return func() ([]string, error) { return names, nil }
 }
 
 func baseOf(b translate.Base) translate.Options {
@@ -201,7 +205,7 @@ func TestBase(t *testing.T) {
 	var asked []string
 	o := translate.Options{BuildArgs: map[string]string{"TAG": "2"}, Target: "b", Base: func(name, _ string) (translate.Base, error) {
 		asked = append(asked, name)
-		return translate.Base{User: "7", Shell: []string{"/bin/ash", "-c"}, Tools: []string{"wget"}}, nil
+		return translate.Base{User: "7", Shell: []string{"/bin/ash", "-c"}, Tools: tools("wget")}, nil
 	}}
 	r, err := translated(t, "ARG TAG=1\nARG NAME=app:${TAG}\nFROM ${NAME} AS b\nRUN --mount=type=secret,id=n x\nFROM never\n", o)
 	if err != nil {

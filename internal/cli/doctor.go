@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/build/engine/buildkit"
 	"github.com/tightlip/tightlip/build/engine/classic"
 	"github.com/tightlip/tightlip/build/engine/embedded"
@@ -126,7 +127,7 @@ func (a *app) diagnoseClassic(ctx context.Context) diagnosis {
 	cli, err := a.dockerCLI()
 	if err == nil {
 		var e *classic.Engine
-		if e, err = classic.New(ctx, cli, classic.Streams{}); err == nil {
+		if e, err = classic.New(ctx, cli, build.Streams{}); err == nil {
 			d.Ready, d.Detail, d.Delivers, d.History = true, e.Description(), serverDelivers, "none"
 			return d
 		}

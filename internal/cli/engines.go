@@ -28,27 +28,27 @@ func (a *app) engineFor(cfg *config.Config) func(context.Context, *build.Request
 		if err != nil {
 			return nil, err
 		}
-		streams := buildkit.Streams{In: a.streams.In, Out: a.streams.Out, Err: a.streams.Err}
+		streams := build.Streams{In: a.streams.In, Out: a.streams.Out, Err: a.streams.Err}
 		switch cfg.Engine {
 		case "docker":
 			return buildkit.Docker(ctx, cli, r.Builder, r.Context, streams)
 		case "embedded":
 			return buildkit.Embedded(ctx, cli, embeddedOptions(cfg), streams)
 		case "classic":
-			return classic.New(ctx, cli, classic.Streams(streams))
+			return classic.New(ctx, cli, streams)
 		case "podman", "buildah":
-			return podman.New(ctx, podman.Tool(cfg.Engine), podman.Options{Streams: podman.Streams(streams)})
+			return podman.New(ctx, podman.Tool(cfg.Engine), podman.Options{Streams: streams})
 		}
 		// As it is for docker build.
 		if off, err := strconv.ParseBool(os.Getenv("DOCKER_BUILDKIT")); err == nil && !off && r.Builder == "" {
-			return classic.New(ctx, cli, classic.Streams(streams))
+			return classic.New(ctx, cli, streams)
 		}
 		return a.autoEngine(ctx, cfg, cli, r, streams)
 	}
 }
 
 // autoEngine is the builder that docker build would use, unless that is a Docker which does not answer.
-func (a *app) autoEngine(ctx context.Context, cfg *config.Config, cli command.Cli, r *build.Request, s buildkit.Streams) (build.Engine, error) {
+func (a *app) autoEngine(ctx context.Context, cfg *config.Config, cli command.Cli, r *build.Request, s build.Streams) (build.Engine, error) {
 	docker, err := buildkit.Docker(ctx, cli, r.Builder, r.Context, s)
 	if err == nil {
 		return docker, nil

@@ -7,13 +7,10 @@ import (
 	"path/filepath"
 	"time"
 
-	cerrdefs "github.com/containerd/errdefs"
-	dockerclient "github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/build/engine/classic"
 	"github.com/tightlip/tightlip/build/engine/podman"
-	"github.com/tightlip/tightlip/image/sink"
 )
 
 // reapTime bounds how long reap waits for engines.
@@ -52,29 +49,12 @@ func (a *app) removeResidue(ctx context.Context, r build.Residue) error {
 	switch {
 	case podman.Removes(r.Kind):
 		return podman.Remove(ctx, r, podman.Options{})
-	case r.Kind != "docker image" && r.Kind != "docker container":
+	case !classic.Removes(r.Kind):
 		return errors.New("this tightlip does not know how")
 	}
 	api := a.dockerClient()
 	if api == nil || api.DaemonHost() != r.Where {
 		return usageError(fmt.Errorf("it is in another Docker"), "DOCKER_HOST="+r.Where+" tightlip reap")
 	}
-	if r.Kind == "docker image" {
-		return sink.RemoveUnnamed(ctx, api, r.ID)
-	}
-	c, err := api.ContainerInspect(ctx, r.ID, dockerclient.ContainerInspectOptions{})
-	if cerrdefs.IsNotFound(err) {
-		return nil
-	}
-	if err == nil && (c.Container.Config == nil || c.Container.Config.Labels[classic.Label] == "") {
-		err = errors.New("it is not tightlip's")
-	}
-	if err != nil {
-		return err
-	}
-	_, err = api.ContainerRemove(ctx, r.ID, dockerclient.ContainerRemoveOptions{Force: true})
-	if cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) {
-		return nil
-	}
-	return err
+	return classic.Remove(ctx, r, api)
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/tightlip/tightlip/build"
@@ -60,15 +59,9 @@ func (a *app) runTranslate(o *translateOptions, name string) error {
 	if err != nil {
 		return usageError(err, "")
 	}
-	args := map[string]string{}
-	for _, kv := range o.buildArgs {
-		k, v, ok := strings.Cut(kv, "=")
-		if !ok {
-			v = os.Getenv(k)
-		}
-		args[k] = v
-	}
-	r, err := translate.For(translate.Builder{}, f, translate.Options{Target: o.target, BuildArgs: args, NoFiles: true, Variable: build.Variable})
+	r, err := translate.For(translate.Builder{}, f, translate.Options{
+		Target: o.target, BuildArgs: build.Arguments(o.buildArgs), NoFiles: true, Variable: build.Variable,
+	})
 	if err != nil {
 		return usageError(fmt.Errorf("%s: %w", name, err), "")
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -55,6 +56,17 @@ rootless_storage_path = "%[1]s/graph"
 	}
 	t.Cleanup(func() { p.remove(t) })
 	return p
+}
+
+// Box makes a box whose podman and buildah use the storage.
+func (p *Podman) Box(t testing.TB) *Box {
+	t.Helper()
+	b := NewBox(t, nil)
+	for _, v := range p.Env {
+		name, value, _ := strings.Cut(v, "=")
+		b.Env[name] = value
+	}
+	return b
 }
 
 // remove removes all of it. The storage driver mounts its own folder on itself.

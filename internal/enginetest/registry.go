@@ -32,7 +32,7 @@ func StartRegistry(t testing.TB, user, password string) *Registry {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "htpasswd"), fmt.Appendf(nil, "%s:%s\n", user, hash))
-	r := &Registry{Host: freeAddress(t), Dir: filepath.Join(dir, "data"), user: user, password: password}
+	r := &Registry{Host: FreeAddress(t), Dir: filepath.Join(dir, "data"), user: user, password: password}
 	config := filepath.Join(dir, "config.yml")
 	write(t, config, fmt.Appendf(nil, `version: 0.1
 storage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}
@@ -114,8 +114,8 @@ func (r *Registry) get(path, accept string) (*http.Response, error) {
 	return resp, err
 }
 
-// freeAddress is a loopback address that nobody listens on.
-func freeAddress(t testing.TB) string {
+// FreeAddress is a loopback address that nobody listens on.
+func FreeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/tightlip/tightlip/conformance"
@@ -56,11 +55,7 @@ func engines(t *testing.T) []engine {
 
 func podmanBox(t *testing.T) *enginetest.Box {
 	t.Helper()
-	b := enginetest.NewBox(t, nil)
-	for _, kv := range enginetest.NewPodman(t).Env {
-		k, v, _ := strings.Cut(kv, "=")
-		b.Env[k] = v
-	}
+	b := enginetest.NewPodman(t).Box(t)
 	b.DockerConfig(map[string]any{}) // podman wants the file that DOCKER_CONFIG leads to
 	return b
 }

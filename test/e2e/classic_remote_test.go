@@ -39,12 +39,7 @@ func sshTo(t *testing.T, b *enginetest.Box, docker *enginetest.Docker) string {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := enginetest.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	program, err := exec.LookPath(b.Command("docker").Path)
 	if err != nil {

@@ -94,9 +94,9 @@ EOF
 ARG GIVEN=default
 ENV SET=value-of-env PATH=/bin
 RUN --mount=type=secret,id=npm echo "$GIVEN $SET ${SET#value-}" > /o/variables; see environment /run/secrets/npm
-WORKDIR /work/dir
+WORKDIR /srv/dir
 RUN --mount=type=secret,id=npm --mount=type=secret,id=npm,target=here see workdir /run/secrets/npm; ls / . | grep here > /o/here
-RUN --mount=type=secret,id=npm,target=/work/dir/here,required=true cat here | sha256sum > /o/here2
+RUN --mount=type=secret,id=npm,target=/srv/dir/here,required=true cat here | sha256sum > /o/here2
 RUN --mount=type=tmpfs,target=/t see tmpfs /t; echo x > /t/x; ls -A /t >> /o/tmpfs
 RUN --mount=type=tmpfs,target=/empty ls -A /empty > /o/tmpfs-empty; touch /empty/x
 RUN --mount=type=tmpfs,target=/t --mount=type=secret,id=npm,target=/t/secret see tmpfs-secret /t/secret

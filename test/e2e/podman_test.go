@@ -25,21 +25,11 @@ func onEachTool(t *testing.T, test func(t *testing.T, tool string, b *enginetest
 		t.Run(k.tool+" "+k.isolation, func(t *testing.T) {
 			t.Parallel()
 			p := enginetest.NewPodman(t)
-			b := newPodmanBox(t, p)
+			b := p.Box(t)
 			b.Env["BUILDAH_ISOLATION"] = k.isolation
 			test(t, k.tool, b, p)
 		})
 	}
-}
-
-func newPodmanBox(t *testing.T, p *enginetest.Podman) *enginetest.Box {
-	t.Helper()
-	b := enginetest.NewBox(t, nil)
-	for _, v := range p.Env {
-		name, value, _ := strings.Cut(v, "=")
-		b.Env[name] = value
-	}
-	return b
 }
 
 // images lists what the storage has names for.
@@ -369,7 +359,7 @@ func TestPodmanRootless(t *testing.T) {
 	for _, k := range podmanKinds {
 		t.Run(k.tool+" "+k.isolation, func(t *testing.T) {
 			p := enginetest.NewPodman(t)
-			b := newPodmanBox(t, p)
+			b := p.Box(t)
 			if k.isolation == "chroot" {
 				b.Env["BUILDAH_ISOLATION"] = k.isolation
 			}
@@ -440,7 +430,7 @@ func TestPodmanLeakWays(t *testing.T) {
 	for _, tool := range []string{"podman", "buildah"} {
 		t.Run(tool, func(t *testing.T) {
 			t.Parallel()
-			b := newPodmanBox(t, enginetest.NewPodman(t))
+			b := enginetest.NewPodman(t).Box(t)
 			for _, way := range ways {
 				if way.want.Where == "attestation" || way.name == "label on the command line" || way.name == "annotation" {
 					continue // refused: they have no provenance, and the others would put the secret into their arguments

@@ -76,11 +76,8 @@ func engines(t *testing.T) []engine {
 			output(t, b.Command(tool, "import", base, "acme-base"))
 		}
 	}
-	withPodman := func(b *enginetest.Box) *enginetest.Box {
-		for _, kv := range podman.Env {
-			k, v, _ := strings.Cut(kv, "=")
-			b.Env[k] = v
-		}
+	withPodman := func() *enginetest.Box {
+		b := podman.Box(t)
 		b.DockerConfig(map[string]any{}) // podman wants the file that DOCKER_CONFIG leads to
 		return b
 	}
@@ -89,8 +86,8 @@ func engines(t *testing.T) []engine {
 	return []engine{
 		{"docker", enginetest.NewBox(t, docker), imported("docker"), host, []string{"docker", "save"}, runDocker, nil},
 		{"classic", enginetest.NewBox(t, docker), nil, host, []string{"docker", "save"}, runDocker, nil},
-		{"podman", withPodman(enginetest.NewBox(t, nil)), imported("podman"), host, []string{"podman", "save"}, runPodman, []string{"podman", "build"}},
-		{"buildah", withPodman(enginetest.NewBox(t, nil)), nil, host, []string{"podman", "save"}, runPodman, []string{"podman", "build"}},
+		{"podman", withPodman(), imported("podman"), host, []string{"podman", "save"}, runPodman, []string{"podman", "build"}},
+		{"buildah", withPodman(), nil, host, []string{"podman", "save"}, runPodman, []string{"podman", "build"}},
 		{"embedded", enginetest.NewBox(t, nil), layoutOf, []string{"--build-context", "acme-base=oci-layout://base:latest", "-o", "type=docker,dest=app.tar"}, nil, nil, nil},
 	}
 }

@@ -45,16 +45,6 @@ func startServers(t *testing.T) *servers {
 	return s
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // start runs a server until the test ends.
 func start(t *testing.T, address string, cmd *exec.Cmd) {
 	t.Helper()
@@ -106,7 +96,7 @@ func (s *servers) write(t *testing.T, name string, content []byte) string {
 
 // startNginx serves a package index for pip and a repository for apt, both with a password.
 func (s *servers) startNginx(t *testing.T) {
-	s.nginx = freeAddress(t)
+	s.nginx = enginetest.FreeAddress(t)
 	hash, err := bcrypt.GenerateFromPassword([]byte(s.password), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +166,7 @@ func (s *servers) writeDeb(t *testing.T) {
 
 // startNPM starts verdaccio, makes a user, and publishes a package that only users may read.
 func (s *servers) startNPM(t *testing.T) {
-	s.npm = freeAddress(t)
+	s.npm = enginetest.FreeAddress(t)
 	config := s.write(t, "verdaccio/config.yaml", fmt.Appendf(nil, `storage: %[1]s/verdaccio/storage
 auth: {htpasswd: {file: %[1]s/verdaccio/htpasswd, max_users: 10}}
 packages: {'**': {access: $authenticated, publish: $authenticated}}
@@ -246,7 +236,7 @@ func (s *servers) startSSH(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.write(t, "authorized_keys", []byte(command(t, s.dir, "ssh-keygen", "-y", "-f", s.key)))
-	s.ssh = freeAddress(t)
+	s.ssh = enginetest.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(s.ssh)
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // where sshd puts those whom it does not know yet
 		t.Fatal(err)

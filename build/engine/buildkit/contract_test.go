@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/docker/cli/cli/command"
@@ -20,26 +19,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(enginetest.Main(m)) }
 
-// screen keeps what an engine shows.
-type screen struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buf.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buf.String()
-}
-
 // contract runs the contract on the engine that open makes.
-func contract(t *testing.T, output func(string) string, open func(command.Cli, buildkit.Streams) (build.Engine, error)) {
+func contract(t *testing.T, output func(string) string, open func(command.Cli, build.Streams) (build.Engine, error)) {
 	t.Helper()
 	cli, err := command.NewDockerCli()
 	if err != nil {
@@ -48,8 +29,8 @@ func contract(t *testing.T, output func(string) string, open func(command.Cli, b
 	if err := cli.Initialize(cliflags.NewClientOptions()); err != nil {
 		t.Fatal(err)
 	}
-	s := &screen{}
-	engine, err := open(cli, buildkit.Streams{In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: s})
+	s := &buildtest.Screen{}
+	engine, err := open(cli, build.Streams{In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: s})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +45,7 @@ func TestContractEmbedded(t *testing.T) {
 		"archive": "type=oci,dest=", "folder": "type=local,dest=", "tarball": "type=tar,dest=", "layout": "type=oci,tar=false,dest=",
 	} {
 		t.Run(name, func(t *testing.T) {
-			contract(t, func(path string) string { return output + path }, func(cli command.Cli, s buildkit.Streams) (build.Engine, error) {
+			contract(t, func(path string) string { return output + path }, func(cli command.Cli, s build.Streams) (build.Engine, error) {
 				o := embedded.Options{StateDir: t.TempDir(), Command: []string{binary, "engine", "serve"}}
 				return buildkit.Embedded(t.Context(), cli, o, s)
 			})
@@ -79,7 +60,7 @@ func TestContractDocker(t *testing.T) {
 	t.Setenv("DOCKER_HOST", d.Host)
 	for name, output := range map[string]string{"folder": "type=local,dest=", "tarball": "type=tar,dest="} {
 		t.Run(name, func(t *testing.T) {
-			contract(t, func(path string) string { return output + path }, func(cli command.Cli, s buildkit.Streams) (build.Engine, error) {
+			contract(t, func(path string) string { return output + path }, func(cli command.Cli, s build.Streams) (build.Engine, error) {
 				return buildkit.Docker(t.Context(), cli, "", ".", s)
 			})
 		})

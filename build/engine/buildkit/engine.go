@@ -27,18 +27,11 @@ import (
 // target is what buildx calls the only target of a build.
 const target = "default"
 
-// Streams are the standard streams of a build.
-type Streams struct {
-	In  io.Reader
-	Out io.Writer // what a build itself prints, such as an archive
-	Err io.Writer // the progress display; a terminal if it is an *os.File of one
-}
-
 // Engine is a BuildKit builder.
 type Engine struct {
 	name        string
 	description string
-	streams     Streams
+	streams     build.Streams
 	cli         command.Cli
 	nodes       []builder.Node
 	config      *confutil.Config

@@ -16,12 +16,13 @@ import (
 	"github.com/docker/buildx/util/confutil"
 	"github.com/docker/buildx/util/imagetools"
 	"github.com/docker/cli/cli/command"
+	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/build/engine/embedded"
 )
 
 // Docker returns the engine behind a buildx builder: the named one, or else the current one, which is Docker's own
 // unless the user has chosen another. The context path is what is going to be built.
-func Docker(ctx context.Context, cli command.Cli, name, contextPath string, s Streams) (*Engine, error) {
+func Docker(ctx context.Context, cli command.Cli, name, contextPath string, s build.Streams) (*Engine, error) {
 	b, err := builder.New(cli, builder.WithName(name), builder.WithContextPathHash(contextHash(contextPath)))
 	if err != nil {
 		return nil, fmt.Errorf("finding the builder: %w", err)
@@ -48,7 +49,7 @@ func Docker(ctx context.Context, cli command.Cli, name, contextPath string, s St
 }
 
 // Embedded returns the engine of our own, starting it if nobody has yet.
-func Embedded(ctx context.Context, cli command.Cli, o embedded.Options, s Streams) (*Engine, error) {
+func Embedded(ctx context.Context, cli command.Cli, o embedded.Options, s build.Streams) (*Engine, error) {
 	child, err := embedded.Start(ctx, o)
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func Embedded(ctx context.Context, cli command.Cli, o embedded.Options, s Stream
 	return e, nil
 }
 
-func embeddedEngine(ctx context.Context, cli command.Cli, child *embedded.Engine, s Streams) (*Engine, error) {
+func embeddedEngine(ctx context.Context, cli command.Cli, child *embedded.Engine, s build.Streams) (*Engine, error) {
 	factory, err := driver.GetFactory("remote", true)
 	if err != nil {
 		return nil, err

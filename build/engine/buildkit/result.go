@@ -133,7 +133,7 @@ func (r *result) note() error {
 	if err != nil {
 		return err
 	}
-	return r.job.Note(build.Residue{Kind: "docker image", Where: api.DaemonHost(), ID: id})
+	return r.job.Note(build.Residue{Kind: build.DockerImage, Where: api.DaemonHost(), ID: id})
 }
 
 // Discard implements build.Result.

@@ -2,8 +2,10 @@ package classic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
+	"sync"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
@@ -32,8 +34,8 @@ func (e *Engine) inspectBase(ctx context.Context, job build.Job, name, platform 
 	if info.Config != nil {
 		b = translate.Base{User: info.Config.User, Shell: info.Config.Shell, OnBuild: info.Config.OnBuild, Env: info.Config.Env}
 	}
-	b.Tools, err = e.toolsOf(ctx, job, info.ID)
-	return b, err
+	b.Tools = sync.OnceValues(func() ([]string, error) { return e.toolsOf(ctx, job, info.ID) })
+	return b, nil
 }
 
 func (e *Engine) pull(ctx context.Context, job build.Job, name, platform string) error {
@@ -62,14 +64,14 @@ func (e *Engine) pull(ctx context.Context, job build.Job, name, platform string)
 // toolsOf lists what an image has to fetch with. It asks a container that is never started.
 func (e *Engine) toolsOf(ctx context.Context, job build.Job, id string) (tools []string, err error) {
 	name := containerName()
-	if err := job.Note(e.residue("docker container", name)); err != nil {
+	if err := job.Note(e.residue(build.DockerContainer, name)); err != nil {
 		return nil, err
 	}
 	whole, done := build.CleanupContext(ctx)
 	defer done()
 	c, err := e.api.ContainerCreate(whole, dockerclient.ContainerCreateOptions{
 		Name:       name,
-		Config:     &container.Config{Image: id, Entrypoint: []string{"none"}, Labels: map[string]string{Label: "look"}},
+		Config:     &container.Config{Image: id, Entrypoint: []string{"none"}, Labels: map[string]string{label: "look"}},
 		HostConfig: &container.HostConfig{NetworkMode: "none"},
 	})
 	if err != nil {
@@ -78,10 +80,7 @@ func (e *Engine) toolsOf(ctx context.Context, job build.Job, id string) (tools [
 	defer func() {
 		clean, cancel := build.CleanupContext(ctx)
 		defer cancel()
-		_, rerr := e.api.ContainerRemove(clean, c.ID, dockerclient.ContainerRemoveOptions{Force: true})
-		if err == nil && rerr != nil {
-			err = rerr
-		}
+		err = errors.Join(err, removeContainer(clean, e.api, c.ID))
 	}()
 	tools = []string{}
 	for _, tool := range append([]string{"sh"}, translate.Fetchers...) {

@@ -18,6 +18,7 @@ type binds struct {
 	context *buildContext
 	stage   string
 	files   map[string]string // archives by path
+	digests map[string]string // of these
 	largest int64
 }
 
@@ -30,16 +31,16 @@ const (
 
 // add makes the archive of a path, and returns a digest of it for the builder's cache: times are no part of it.
 func (b *binds) add(source string) (digest string, err error) {
-	name, known := b.files[source]
-	if !known {
-		name = filepath.Join(b.stage, fmt.Sprintf("bind-%d.tar", len(b.files)))
+	if digest, ok := b.digests[source]; ok {
+		return digest, nil
 	}
+	name := filepath.Join(b.stage, fmt.Sprintf("bind-%d.tar", len(b.files)))
 	in, err := b.context.open()
 	if err != nil {
 		return "", err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	out, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return "", err
 	}
@@ -49,7 +50,8 @@ func (b *binds) add(source string) (digest string, err error) {
 		return "", err
 	}
 	b.files[source], b.largest = name, max(b.largest, size)
-	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
+	b.digests[source] = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	return b.digests[source], nil
 }
 
 // shmSize is how large a step's /dev/shm has to be. The size is no part of the builder's cache key.

@@ -6,35 +6,17 @@ import (
 	"bytes"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/docker/cli/cli/command"
 	cliflags "github.com/docker/cli/cli/flags"
+	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/build/buildtest"
 	"github.com/tightlip/tightlip/build/engine/classic"
 	"github.com/tightlip/tightlip/internal/enginetest"
 )
 
 func TestMain(m *testing.M) { os.Exit(enginetest.Main(m)) }
-
-// screen keeps what the engine shows.
-type screen struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buf.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buf.String()
-}
 
 func TestContract(t *testing.T) {
 	enginetest.NeedRoot(t)
@@ -49,8 +31,8 @@ func TestContract(t *testing.T) {
 	if err := cli.Initialize(cliflags.NewClientOptions()); err != nil {
 		t.Fatal(err)
 	}
-	s := &screen{}
-	engine, err := classic.New(t.Context(), cli, classic.Streams{In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: s})
+	s := &buildtest.Screen{}
+	engine, err := classic.New(t.Context(), cli, build.Streams{In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: s})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,11 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
-	"github.com/docker/buildx/util/dockerutil"
 	"github.com/docker/cli/cli/command"
 	buildtypes "github.com/moby/moby/api/types/build"
 	"github.com/moby/moby/api/types/jsonstream"
@@ -23,28 +21,21 @@ import (
 	"github.com/tightlip/tightlip/image/sink"
 )
 
-// Streams are the standard streams of a build.
-type Streams struct {
-	In  io.Reader
-	Out io.Writer // an archive
-	Err io.Writer // what the builder shows
-}
-
 // Engine is the classic builder of a Docker daemon.
 type Engine struct {
 	cli     command.Cli
 	api     *dockerclient.Client
 	daemon  daemon
-	streams Streams
+	streams build.Streams
 }
 
 // daemon is what has to be known of the daemon.
 type daemon struct{ version, os, arch string }
 
 // New returns the classic builder of the daemon that the Docker command line is set to use.
-func New(ctx context.Context, cli command.Cli, s Streams) (*Engine, error) {
-	api := clientOf(cli.Client())
-	if api == nil {
+func New(ctx context.Context, cli command.Cli, s build.Streams) (*Engine, error) {
+	api, ok := cli.Client().(*dockerclient.Client)
+	if !ok {
 		return nil, errors.New("no client for this Docker")
 	}
 	v, err := api.ServerVersion(ctx, dockerclient.ServerVersionOptions{})
@@ -55,15 +46,6 @@ func New(ctx context.Context, cli command.Cli, s Streams) (*Engine, error) {
 		return nil, &build.UsageError{Err: fmt.Errorf("the classic builder is supported on Linux, and this Docker runs on %s", v.Os)}
 	}
 	return &Engine{cli: cli, api: api, daemon: daemon{v.Version, v.Os, v.Arch}, streams: s}, nil
-}
-
-// clientOf finds the client in what is put around it; nil if there is none.
-func clientOf(api dockerclient.APIClient) *dockerclient.Client {
-	if wrapped, ok := api.(*dockerutil.ClientAPI); ok {
-		api = wrapped.APIClient
-	}
-	c, _ := api.(*dockerclient.Client)
-	return c
 }
 
 // Name implements build.Engine.
@@ -93,7 +75,7 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error)
 	if err != nil {
 		return nil, &build.FailedError{Code: 1, Text: job.Redact.String(err.Error())}
 	}
-	b := &binds{context: c, stage: job.Stage, files: map[string]string{}}
+	b := &binds{context: c, stage: job.Stage, files: map[string]string{}, digests: map[string]string{}}
 	tr, err := e.translate(ctx, job, f, b)
 	if err != nil {
 		return nil, err
@@ -107,12 +89,8 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error)
 
 // translate makes the Dockerfile one that the classic builder understands.
 func (e *Engine) translate(ctx context.Context, job build.Job, f *dockerfile.File, b *binds) (*translate.Result, error) {
-	args := map[string]string{}
-	for k, v := range buildArgs(job.Request.BuildArg) {
-		args[k] = *v
-	}
 	tr, err := translate.For(translate.Builder{}, f, translate.Options{
-		Target: job.Request.Target, BuildArgs: args, Base: e.base(ctx, job), Bind: b.add, Variable: variable,
+		Target: job.Request.Target, BuildArgs: build.Arguments(job.Request.BuildArg), Base: e.base(ctx, job), Bind: b.add, Variable: build.Variable,
 		Changed: func(id string) (string, bool) { text, ok := job.Fingerprints[id]; return text, ok },
 	})
 	if err != nil {
@@ -185,7 +163,7 @@ func (e *Engine) solve(ctx context.Context, job build.Job, f *dockerfile.File, b
 	if id == "" {
 		return "", &build.FailedError{Code: 1, Text: "the daemon did not say what it built"}
 	}
-	return id, job.Note(e.residue("docker image", id))
+	return id, job.Note(e.residue(build.DockerImage, id))
 }
 
 // needsServer tells whether a step fetches anything.

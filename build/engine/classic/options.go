@@ -2,7 +2,6 @@ package classic
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -108,7 +107,11 @@ func (e *Engine) buildOptions(r *build.Request, f *dockerfile.File, host daemon)
 		}
 		o.Platforms, platform = []ocispecs.Platform{p}, p
 	}
-	o.BuildArgs = e.cli.ConfigFile().ParseProxyConfig(e.cli.Client().DaemonHost(), buildArgs(r.BuildArg))
+	args := map[string]*string{}
+	for name, value := range build.Arguments(r.BuildArg) {
+		args[name] = &value
+	}
+	o.BuildArgs = e.cli.ConfigFile().ParseProxyConfig(e.api.DaemonHost(), args)
 	addPlatformArgs(o.BuildArgs, f, platform, host)
 	creds, _ := e.cli.ConfigFile().GetAllCredentials()
 	o.AuthConfigs = map[string]registry.AuthConfig{}
@@ -119,21 +122,6 @@ func (e *Engine) buildOptions(r *build.Request, f *dockerfile.File, host daemon)
 		}
 	}
 	return o, nil
-}
-
-// buildArgs are NAME=VALUE, or a NAME alone for a variable of ours, which is left out if we do not have it.
-func buildArgs(in []string) map[string]*string {
-	args := map[string]*string{}
-	for _, s := range in {
-		k, v, ok := strings.Cut(s, "=")
-		if !ok {
-			if v, ok = os.LookupEnv(k); !ok {
-				continue
-			}
-		}
-		args[k] = &v
-	}
-	return args
 }
 
 // addPlatformArgs gives a Dockerfile those arguments that BuildKit predefines and it declares.

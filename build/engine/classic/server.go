@@ -25,10 +25,8 @@ import (
 )
 
 const (
-	// variable is the predefined build argument that tells steps where the server is.
-	variable = "NO_PROXY"
-	// Label marks what is ours in the daemon.
-	Label = "io.github.tightlip"
+	// label marks what is ours in the daemon.
+	label = "io.github.tightlip"
 	// port is where the server listens in a network namespace of its own.
 	port = 7913
 	// patience is how long the server's container may take to begin.
@@ -69,7 +67,7 @@ func (e *Engine) startServer(ctx context.Context, job build.Job, files map[strin
 	defer done()
 	s.image, err = importShim(whole, e.api, binary)
 	if err == nil {
-		err = job.Note(e.residue("docker image", s.image))
+		err = job.Note(e.residue(build.DockerImage, s.image))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("starting the build's server: %w", err)
@@ -81,7 +79,7 @@ func (e *Engine) startServer(ctx context.Context, job build.Job, files map[strin
 	// Steps that share a network with others find that network as it is; the ticket keeps the others out.
 	shared := network == "host" || strings.HasPrefix(network, "container:")
 	name := containerName()
-	if err := job.Note(e.residue("docker container", name)); err != nil {
+	if err := job.Note(e.residue(build.DockerContainer, name)); err != nil {
 		return nil, err
 	}
 	ln, at, err := s.startRelay(ctx, name, network, shared, job.Request.AddHost)
@@ -108,10 +106,6 @@ func (e *Engine) audit(job build.Job) func(broker.Event) {
 	}
 }
 
-func (e *Engine) residue(kind, id string) build.Residue {
-	return build.Residue{Kind: kind, Where: e.api.DaemonHost(), ID: id}
-}
-
 // importShim makes an image of nothing but the shim.
 func importShim(ctx context.Context, api *dockerclient.Client, binary []byte) (id string, err error) {
 	var layer bytes.Buffer
@@ -124,7 +118,7 @@ func importShim(ctx context.Context, api *dockerclient.Client, binary []byte) (i
 		return "", err
 	}
 	source := dockerclient.ImageImportSource{Source: &layer, SourceName: "-"}
-	resp, err := api.ImageImport(ctx, source, "", dockerclient.ImageImportOptions{Changes: []string{"LABEL " + Label + "=server"}})
+	resp, err := api.ImageImport(ctx, source, "", dockerclient.ImageImportOptions{Changes: []string{"LABEL " + label + "=server"}})
 	if err != nil {
 		return "", err
 	}
@@ -162,7 +156,7 @@ func (s *server) startRelay(ctx context.Context, name, network string, shared bo
 		Config: &container.Config{
 			Image: s.image, Entrypoint: []string{"/tightlip"}, Cmd: []string{"relay", "--listen", listen}, User: "65534:65534",
 			OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
-			Labels: map[string]string{Label: "server"},
+			Labels: map[string]string{label: "server"},
 		},
 		HostConfig: config,
 	})
@@ -217,10 +211,10 @@ func (s *server) join(o *dockerclient.ImageBuildOptions) {
 	o.NetworkMode = s.network
 	o.ExtraHosts = nil
 	value := s.element
-	if own := o.BuildArgs[variable]; own != nil && *own != "" {
-		value = *own + "," + value
+	if own := o.BuildArgs[build.Variable]; own != nil {
+		value = build.Append(*own, value)
 	}
-	o.BuildArgs[variable] = &value
+	o.BuildArgs[build.Variable] = &value
 }
 
 // close ends the server and removes its container and image. What cannot be removed is left to tightlip reap.
@@ -239,8 +233,7 @@ func (s *server) close(ctx context.Context) error {
 
 func (s *server) remove(ctx context.Context) error {
 	if s.container != "" {
-		_, err := s.api.ContainerRemove(ctx, s.container, dockerclient.ContainerRemoveOptions{Force: true})
-		if err := ignoreGone(err); err != nil {
+		if err := removeContainer(ctx, s.api, s.container); err != nil {
 			return err
 		}
 		if err := s.awaitGone(ctx); err != nil {

@@ -6,33 +6,15 @@ import (
 	"bytes"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 
+	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/build/buildtest"
 	"github.com/tightlip/tightlip/build/engine/podman"
 	"github.com/tightlip/tightlip/internal/enginetest"
 )
 
 func TestMain(m *testing.M) { os.Exit(enginetest.Main(m)) }
-
-// screen keeps what an engine shows.
-type screen struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buf.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buf.String()
-}
 
 func TestContract(t *testing.T) {
 	enginetest.NeedRoot(t)
@@ -52,9 +34,9 @@ func TestContract(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := enginetest.NewPodman(t)
 			t.Setenv("BUILDAH_ISOLATION", test.isolation)
-			s := &screen{}
+			s := &buildtest.Screen{}
 			engine, err := podman.New(t.Context(), test.tool, podman.Options{
-				Streams: podman.Streams{In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: s}, Env: store.Env,
+				Streams: build.Streams{In: strings.NewReader(""), Out: &bytes.Buffer{}, Err: s}, Env: store.Env,
 			})
 			if err != nil {
 				t.Fatal(err)

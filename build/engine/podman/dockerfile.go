@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/tightlip/tightlip/build"
@@ -90,7 +89,7 @@ func (b *result) translate() ([]byte, error) {
 	if f, err = dockerfile.Parse(name, text); err != nil {
 		return nil, err
 	}
-	tr, err := translate.For(b.engine.info.builder(), f, translate.Options{Target: r.Target, BuildArgs: pairs(r.BuildArg)})
+	tr, err := translate.For(b.engine.info.builder(), f, translate.Options{Target: r.Target, BuildArgs: build.Arguments(r.BuildArg)})
 	if e := (*translate.Error)(nil); errors.As(err, &e) {
 		return nil, &build.UsageError{Err: fmt.Errorf("%s: %w", name, err), Try: e.Hint()}
 	}
@@ -153,16 +152,4 @@ func plainFlags(f *dockerfile.File) []dockerfile.Edit {
 		}
 	}
 	return edits
-}
-
-func pairs(in []string) map[string]string {
-	out := map[string]string{}
-	for _, s := range in {
-		k, v, ok := strings.Cut(s, "=")
-		if !ok {
-			v = os.Getenv(k)
-		}
-		out[k] = v
-	}
-	return out
 }

@@ -17,16 +17,9 @@ import (
 	"github.com/tightlip/tightlip/build/output"
 )
 
-// Streams are the standard streams of a build.
-type Streams struct {
-	In  io.Reader // a context, if that is "-"
-	Out io.Writer // an archive
-	Err io.Writer // what the tool shows
-}
-
 // Options are for New. The zero value finds the tool on PATH and shows nothing.
 type Options struct {
-	Streams Streams
+	Streams build.Streams
 	Path    string   // of the program
 	Env     []string // added to the environment of the program
 }
@@ -37,7 +30,7 @@ type Engine struct {
 	path    string
 	info    info
 	env     []string
-	streams Streams
+	streams build.Streams
 }
 
 // New finds a tool and asks it about itself. One that is missing or cannot be used is a *build.UsageError.
