@@ -118,7 +118,7 @@ func (s *session) command(ctx context.Context, steps string, secrets []secret, f
 	}
 	cmd := exec.CommandContext(ctx, s.builder.Command[0], append(args, filepath.Join(s.options.Dir, "context"))...)
 	cmd.Env = env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	inGroup(cmd)
 	return cmd, nil
 }
 
