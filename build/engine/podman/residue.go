@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tightlip/tightlip/build"
 )
@@ -99,20 +100,33 @@ func (e *Engine) containers(dir string) []string {
 	return found
 }
 
-// forgetSteps removes what the OCI runtime remembers of steps that were killed: state files and control groups.
+// forgetSteps removes what the OCI runtime remembers of steps that were killed: state files and control groups. A control group is
+// busy until the last process in it is gone.
 func (e *Engine) forgetSteps(ctx context.Context, dir string) {
+	for range 20 {
+		if !e.forgetOnce(ctx, dir) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// forgetOnce reports whether to look again.
+func (e *Engine) forgetOnce(ctx context.Context, dir string) (again bool) {
 	oci := *e
 	oci.path = e.info.runtime
 	text, err := oci.output(ctx, "list", "--format", "json")
 	var steps []struct{ ID, Bundle string }
 	if err != nil || json.Unmarshal(text, &steps) != nil {
-		return // it is little that stays
+		return true
 	}
 	for _, s := range steps {
 		if strings.HasPrefix(s.Bundle, dir+"/") {
+			again = true
 			_, _ = oci.output(ctx, "delete", "--force", s.ID)
 		}
 	}
+	return again
 }
 
 // removeUnnamed removes an image, with those of its parents that nothing else uses, unless it has a name: by us, or by somebody
