@@ -2,19 +2,13 @@ package proof
 
 import (
 	"archive/tar"
-	"bufio"
 	"cmp"
-	"compress/bzip2"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/therootcompany/xz"
 	"github.com/tightlip/tightlip/finding"
 	"github.com/tightlip/tightlip/image"
 	"github.com/tightlip/tightlip/scan"
@@ -238,7 +232,7 @@ func eachHeader(b image.Blob, do func(*tar.Header)) {
 		return
 	}
 	defer rc.Close()
-	r, err := unpacked(bufio.NewReaderSize(rc, 64<<10))
+	r, err := scan.Decompressed(rc, windowLimit)
 	if err != nil {
 		return
 	}
@@ -248,20 +242,4 @@ func eachHeader(b image.Blob, do func(*tar.Header)) {
 		}
 		do(h)
 	}
-}
-
-// unpacked undoes the compressions that layers may have.
-func unpacked(r *bufio.Reader) (io.Reader, error) {
-	head, _ := r.Peek(scan.SniffLen)
-	switch scan.Sniff(head) {
-	case scan.Gzip:
-		return gzip.NewReader(r)
-	case scan.Zstd:
-		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(windowLimit))
-	case scan.XZ:
-		return xz.NewReader(r, windowLimit)
-	case scan.Bzip2:
-		return bzip2.NewReader(r), nil
-	}
-	return r, nil
 }

@@ -52,6 +52,11 @@ func FuzzAr(f *testing.F) {
 
 func FuzzCPIO(f *testing.F) { fuzzWalk(f, cpioNewc("a", "x"), cpioODC("a", "x")) }
 
+func FuzzGitPack(f *testing.F) {
+	fuzzWalk(f, blobPack("x"), blobPack(string(gzipOf("y"))), packOf(packObjectOf(packNameDelta, noise(20), "x")),
+		packOf(packObjectOf(packNameDelta, noise(32), "x")), packOf(packObjectOf(1, "", "x"))[:20])
+}
+
 // FuzzFrames checks that a decoder's input ends exactly where the compressed stream does.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte("x"), []byte("tail"))

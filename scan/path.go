@@ -66,3 +66,33 @@ func (p Path) File() string {
 	}
 	return file
 }
+
+// Split returns the File of p and what follows inside of it, such as "usr/x.jar" and "META-INF/a.gz".
+func (p Path) Split() (file, inner string) {
+	whole := p.String()
+	file = p.File()
+	_, inner, _ = strings.Cut(whole[strings.Index(whole, file)+len(file):], "!")
+	return file, strings.TrimSuffix(strings.TrimPrefix(inner, "/"), "!")
+}
+
+// Top tells whether p is a member of the blob itself or of what that decompresses to: in a layer, an entry of it and nothing
+// inside of one.
+func (p Path) Top() bool {
+	q := p.outer
+	if q == nil || p.decoded {
+		return false
+	}
+	for q.decoded {
+		q = q.outer
+	}
+	return q.outer == nil
+}
+
+// Innermost returns the name of the innermost member or file on the way to p, which says best what its bytes are.
+func (p Path) Innermost() string {
+	q := &p
+	for q.decoded && q.outer != nil {
+		q = q.outer
+	}
+	return q.name
+}

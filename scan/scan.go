@@ -2,8 +2,8 @@
 //
 // Walk reads a stream once, from its start to its end, in constant memory. What is compressed or archived in it is
 // found by its magic number, never by its name, and unpacked while it passes: gzip, zstd, xz, bzip2, zlib, tar, zip (and so
-// jar, whl and apk), ar (and so deb) and cpio, one inside the other. What cannot be unpacked is told, never skipped in
-// silence. The package does not know what the visitor looks for.
+// jar, whl and apk), ar (and so deb), cpio and git packs, one inside the other. What cannot be unpacked is told, never
+// skipped in silence. The package does not know what the visitor looks for.
 package scan
 
 import (
@@ -15,7 +15,7 @@ import (
 // A walk makes its calls one after the other, in its own goroutine.
 type Visitor interface {
 	// Stream starts a stream: the blob itself, what a compressed stream decompresses to, or a compressed member of a
-	// zip archive. Only the blob itself may turn out to be empty. Uncompressed members of an archive are parts of the
+	// zip archive or git pack. Only the blob itself may turn out to be empty. Uncompressed members of an archive are parts of the
 	// stream that the archive is in: their bytes pass once, and Sink.Member says whose they were.
 	Stream(p Path) Sink
 	// Unread says that what is at p could not be read, or not completely. why is an *UnreadError, which says why.

@@ -20,11 +20,12 @@ const (
 	Ar
 	CPIO
 	Zlib
+	GitPack
 
 	deflate // has no magic: only a method of zip
 )
 
-var formatNames = [...]string{"plain", "tar", "gzip", "zstd", "xz", "bzip2", "zip", "ar", "cpio", "zlib", "deflate"}
+var formatNames = [...]string{"plain", "tar", "gzip", "zstd", "xz", "bzip2", "zip", "ar", "cpio", "zlib", "git pack", "deflate"}
 
 // String returns the format's name in lower case.
 func (f Format) String() string { return formatNames[f] }
@@ -59,6 +60,9 @@ func sniffMagic(b []byte) Format {
 	case 'P':
 		if b[1] == 'K' && b[2] == 3 && b[3] == 4 {
 			return Zip
+		}
+		if isGitPack(b) {
+			return GitPack
 		}
 	case 'B':
 		if isBzip2(b) {

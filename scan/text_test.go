@@ -116,6 +116,10 @@ func TestSniff(t *testing.T) {
 		{"ar", arOf("a", ""), Ar},
 		{"cpio newc", cpioNewc("a", ""), CPIO},
 		{"cpio odc", cpioODC("a", ""), CPIO},
+		{"git pack", blobPack("x"), GitPack},
+		{"git pack of version 4", edit(blobPack("x"), func(b []byte) { b[7] = 4 }), Plain},
+		{"git pack with too many objects", edit(blobPack("x"), func(b []byte) { b[8] = 0x80 }), Plain},
+		{"git pack without objects", packOf(), Plain},
 		{"number", []byte("070701" + strings.Repeat("x", 200)), Plain},
 		{"nothing", nil, Plain},
 	} {

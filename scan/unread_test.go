@@ -58,6 +58,14 @@ func TestWalkTellsWhatItCannotRead(t *testing.T) {
 		{"tar in gzip, cut off", gzipOf(string(tarOf("a", big)[:200_000])), "f!: damaged"},
 		{"ar, cut off", concat(arOf("a", "x"), arOf("b", "y")[8:40]), "f: damaged"},
 		{"cpio, without an end", cpioNewc("a", big)[:100_000], "f: damaged"},
+		{"git pack, cut off", blobPack(big)[:200_000], "f: damaged"},
+		{"git pack, no checksum", blobPack(big)[:len(blobPack(big))-1], "f: damaged"},
+		{"git pack, wrong in the middle", packOf(packObjectOf(3, "", big), []byte("\x30\x78\x9c\xff\xff")), "f: damaged"},
+		{"git pack, wrong size", edit(blobPack(big), func(b []byte) { b[14]++ }), "f: damaged"},
+		{"git pack, unknown object", packOf(packObjectOf(3, "", "x"), packObjectOf(5, "", "y")), "f: damaged"},
+		{"git pack, endless size", packOf(packObjectOf(3, "", "x"), bytes.Repeat([]byte{0xb0}, 99)), "f: damaged"},
+		{"git pack, endless offset", packOf(packObjectOf(3, "", "x"), packObjectOf(6, strings.Repeat("\xff", 99), "y")), "f: damaged"},
+		{"git pack, no base", packOf(packObjectOf(3, "", "x"), packObjectOf(7, "", "y")), "f: damaged"},
 		{"zip, cut off in a member", zipped[:200_000], "f!/m: damaged"},
 		{"zip, wrong in a member", zipRaw(zip.Deflate, 0, "m", brokenDeflate(big)), "f!/m: damaged"},
 		{"zip, no directory", zipped[:bytes.Index(zipped, []byte(zipCentral))], "f: damaged"},
@@ -104,6 +112,8 @@ func TestWalkTakesChanceMagicsForData(t *testing.T) {
 		"bzip2":     "BZh9\x31\x41\x59\x26\x53\x59 this is no block",
 		"zip":       "PK\x03\x04 is what zip files start with, and then come some numbers",
 		"ar":        "!<arch>\nthis is no header, although it has all of the sixty bytes",
+		"git pack":  "PACK\x00\x00\x00\x02\x00\x00\x00\x01 is no object",
+		"word":      "PACK my box with five dozen liquor jugs",
 		"script":    "#!/bin/sh\necho PK\n\x1f\x8b\x08\x00 no gzip\n",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -94,6 +94,8 @@ func (w *walker) open(in *input, f Format, layer bool) (read bool, err error) {
 		return w.ar(in)
 	case CPIO:
 		return w.cpio(in)
+	case GitPack:
+		return w.gitPack(in)
 	default:
 		path := in.path.Decoded()
 		n, err := w.decode(in, f, &path, layer)

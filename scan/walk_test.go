@@ -29,6 +29,7 @@ var packers = []packer{
 	{"ar", func(s string) []byte { return concat(arOf("odd", "1"), arOf("x/", s)[8:], arOf("last", "")[8:]) }, "/x"},
 	{"cpio newc", func(s string) []byte { return cpioNewc("x", s) }, "/x"},
 	{"cpio odc", func(s string) []byte { return cpioODC("x", s) }, "/x"},
+	{"git pack", blobPack, "/12"},
 }
 
 // inLayer is the path of what is packed by the packers, the first innermost, in the file f of a layer.
