@@ -129,6 +129,7 @@ func TestOpenDaemonOfTheEnvironment(t *testing.T) {
 }
 
 func TestOpenWithoutScheme(t *testing.T) {
+	t.Setenv("PATH", t.TempDir()) // the machine's podman is none of the test's business
 	img := sample(t, "linux/amd64")
 	cli, _ := daemonWith(t, img, imagetest.NewArchive(t, "app:1", img))
 	host, keys := imagetest.Registry(t, nil)
@@ -147,7 +148,7 @@ func TestOpenWithoutScheme(t *testing.T) {
 		}
 	}
 	_, err := image.Open(t.Context(), image.Ref{Name: host + "/nowhere"}, opts)
-	for _, tried := range []string{"a path", "docker daemon", "registry", host + "/nowhere"} {
+	for _, tried := range []string{"a path", "docker daemon", "podman", "registry", host + "/nowhere"} {
 		if err == nil || !errors.Is(err, image.ErrNotFound) || !strings.Contains(err.Error(), tried) {
 			t.Errorf("%v does not say that it tried %s", err, tried)
 		}

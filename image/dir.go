@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/moby/patternmatcher"
+
 	"github.com/tightlip/tightlip/finding"
 )
 
@@ -20,15 +22,17 @@ func OpenDir(dir string) (Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening dir:%s: %w", dir, err)
 	}
-	return &folder{dir: dir, root: root}, nil
+	return &folder{ref: Ref{Scheme: Dir, Name: dir}.String(), dir: dir, root: root}, nil
 }
 
 type folder struct {
-	dir  string
-	root *os.Root
+	ref    string
+	dir    string
+	root   *os.Root
+	ignore *patternmatcher.PatternMatcher // of a build context; else nil
 }
 
-func (f *folder) Ref() string { return Ref{Scheme: Dir, Name: f.dir}.String() }
+func (f *folder) Ref() string { return f.ref }
 
 func (f *folder) Layout(context.Context) (Layout, error) { return Layout{}, nil }
 
@@ -44,6 +48,9 @@ func (f *folder) Blobs(ctx context.Context) iter.Seq2[Blob, error] {
 			}
 			if err != nil {
 				return f.located(p, err)
+			}
+			if out, err := f.leftOut(p, d); out || err != nil {
+				return err
 			}
 			b, err := f.blob(p, d)
 			if err != nil {

@@ -3,8 +3,6 @@ package image_test
 import (
 	"archive/tar"
 	"bytes"
-	"iter"
-	"maps"
 	"testing"
 
 	"github.com/tightlip/tightlip/image"
@@ -45,41 +43,5 @@ func TestHides(t *testing.T) {
 				t.Errorf("%s hides %s: %v, deleted %v", c.entry.Name, c.path, hides, deleted)
 			}
 		}
-	}
-}
-
-func TestHidden(t *testing.T) {
-	layers := [][]byte{
-		imagetest.Tar(t, imagetest.File{Name: "a"}, imagetest.File{Name: "b"}, imagetest.File{Name: "c"}),
-		imagetest.Tar(t, imagetest.File{Name: "b"}),
-		imagetest.Tar(t, imagetest.File{Name: ".wh.a"}, imagetest.File{Name: ".wh.b"}),
-		imagetest.Tar(t, imagetest.File{Name: "a"}),
-	}
-	reads := map[int]int{}
-	headers := func(layer int) iter.Seq2[*tar.Header, error] {
-		reads[layer]++
-		return image.Headers(bytes.NewReader(layers[layer-1]))
-	}
-	files := []image.File{{Layer: 1, Path: "a"}, {Layer: 1, Path: "b"}, {Layer: 2, Path: "b"}}
-	got, err := image.Hidden(files, len(layers), headers)
-	want := map[image.File]image.Hiding{
-		files[0]: {Layer: 3, Deleted: true}, files[1]: {Layer: 2}, files[2]: {Layer: 3, Deleted: true},
-	}
-	if err != nil || !maps.Equal(got, want) {
-		t.Errorf("Hidden = %v, %v, want %v", got, err, want)
-	}
-	if !maps.Equal(reads, map[int]int{2: 1, 3: 1}) {
-		t.Errorf("layers were read %v times, want the second and third once", reads)
-	}
-	got, err = image.Hidden([]image.File{{Layer: 1, Path: "c"}}, len(layers), headers)
-	if err != nil || len(got) != 0 {
-		t.Errorf("a visible file: %v, %v", got, err)
-	}
-}
-
-func TestHiddenReportsUnreadableLayers(t *testing.T) {
-	bad := func(int) iter.Seq2[*tar.Header, error] { return image.Headers(bytes.NewReader([]byte("no tar here"))) }
-	if _, err := image.Hidden([]image.File{{Layer: 1, Path: "a"}}, 2, bad); err == nil {
-		t.Error("a layer that cannot be read is no error")
 	}
 }

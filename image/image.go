@@ -1,8 +1,8 @@
 // Package image turns an image, wherever it is kept, into a stream of blobs and the structure that gives them meaning.
 //
-// [ParseRef] reads a reference of the command line and [Open] opens what it names: an image of a Docker daemon or of
-// a registry, an OCI layout, an archive, a root file system. Layers are passed on as they are stored: unpacking them
-// is the reader's business. What cannot be followed to the last blob is an error, never left out.
+// [ParseRef] reads a reference of the command line and [Open] opens what it names: an image of a Docker daemon, of podman
+// or of a registry, an OCI layout, an archive, a root file system, a container, a build context. Layers are passed on as
+// they are stored: unpacking them is the reader's business. What cannot be followed to the last blob is an error, never left out.
 package image
 
 import (

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/moby/moby/client"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -29,18 +30,23 @@ type Options struct {
 	// Trusted leaves out the check of an OCI layout's blobs against their digests, which costs about as much as unpacking
 	// them. It is for layouts that this process has just had written by a store that checks.
 	Trusted bool
+	// ContextIgnore is the ignore file of a build context, which is the Dockerfile's own: "api.Dockerfile.dockerignore". ""
+	// is the context's .dockerignore, if it has one.
+	ContextIgnore string
 	// XZ unpacks archives that were compressed as a whole with xz; nil makes those an error.
 	XZ func(io.Reader) (io.Reader, error)
 }
 
-// Open opens what ref names. Without a scheme that is an existing path, else the daemon's image of that name if it has
-// one, else the registry's; the error then says what was tried.
+// Open opens what ref names. Without a scheme that is an existing path, else the image of that name that the daemon has,
+// else podman's, else the registry's; the error then says what was tried.
 func Open(ctx context.Context, ref Ref, opts Options) (Image, error) {
 	switch ref.Scheme {
 	case Auto:
 		return openAny(ctx, ref.Name, opts)
 	case Docker:
-		return openDocker(ctx, ref.Name, opts)
+		return openDocker(ctx, ref.Name, opts, OpenDaemon)
+	case Podman:
+		return OpenPodman(ctx, ref.Name)
 	case Registry:
 		return OpenRegistry(ctx, ref.Name, opts)
 	case OCI:
@@ -49,19 +55,26 @@ func Open(ctx context.Context, ref Ref, opts Options) (Image, error) {
 		return OpenTar(ctx, ref.Name, opts)
 	case Dir:
 		return OpenDir(ref.Name)
+	case Context:
+		return OpenContext(ref.Name, opts)
+	case Container:
+		return openDocker(ctx, ref.Name, opts, OpenContainer)
 	}
 	return nil, fmt.Errorf("%w: unknown scheme %q", ErrRef, ref.Scheme)
 }
 
-func openDocker(ctx context.Context, name string, opts Options) (Image, error) {
+// openIn is a way to open what a daemon has.
+type openIn func(ctx context.Context, cli *client.Client, name string) (Image, error)
+
+func openDocker(ctx context.Context, name string, opts Options, open openIn) (Image, error) {
 	if opts.Docker != nil {
-		return OpenDaemon(ctx, opts.Docker, name)
+		return open(ctx, opts.Docker, name)
 	}
 	cli, err := DockerFromEnv()
 	if err != nil {
 		return nil, err
 	}
-	im, err := OpenDaemon(ctx, cli, name)
+	im, err := open(ctx, cli, name)
 	if err != nil {
 		return nil, errors.Join(err, cli.Close())
 	}
@@ -81,17 +94,35 @@ func openAny(ctx context.Context, name string, opts Options) (Image, error) {
 	if pathErr == nil || !errors.Is(pathErr, errNoPath) {
 		return im, pathErr
 	}
-	im, dockerErr := openDocker(ctx, name, opts)
-	// An answer other than "no such image" must not lead to another image of that name.
-	if dockerErr == nil || !errors.Is(dockerErr, ErrNotFound) && !client.IsErrConnectionFailed(dockerErr) {
+	im, dockerErr := openDocker(ctx, name, opts, OpenDaemon)
+	if !absent(dockerErr) {
 		return im, dockerErr
+	}
+	im, podmanErr := openStored(ctx, name)
+	if !absent(podmanErr) {
+		return im, podmanErr
 	}
 	im, registryErr := OpenRegistry(ctx, name, opts)
 	if registryErr == nil {
 		return im, nil
 	}
-	return nil, fmt.Errorf("%w called %s; tried a path: %w; the docker daemon: %w; the registry: %w",
-		ErrNotFound, name, pathErr, dockerErr, registryErr)
+	return nil, fmt.Errorf("%w called %s; tried a path: %w; the docker daemon: %w; podman: %w; the registry: %w",
+		ErrNotFound, name, pathErr, dockerErr, podmanErr, registryErr)
+}
+
+// absent tells that an image may be elsewhere: who was asked has none of that name, or cannot be asked. Any other answer must
+// not lead to another image of that name.
+func absent(err error) bool {
+	return errors.Is(err, ErrNotFound) || errors.Is(err, errNoPodman) || client.IsErrConnectionFailed(err)
+}
+
+// openStored opens an image of podman's. What cannot be the name of one, podman is not asked for: its answer would be an error
+// like any other.
+func openStored(ctx context.Context, ref string) (Image, error) {
+	if _, err := name.ParseReference(ref); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
+	return OpenPodman(ctx, ref)
 }
 
 var errNoPath = errors.New("no such file or folder")

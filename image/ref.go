@@ -10,20 +10,24 @@ import (
 // Scheme says where an image is kept.
 type Scheme string
 
-// The schemes of a reference. Without one, Open looks for a path, then in the daemon, then in the registry.
+// The schemes of a reference. Without one, Open looks for a path, then in the daemon, in podman's storage and in the
+// registry.
 const (
-	Auto     Scheme = ""
-	Docker   Scheme = "docker"   // a Docker daemon: a name or an image ID
-	Registry Scheme = "registry" // a registry, never the daemon
-	OCI      Scheme = "oci"      // an OCI layout folder
-	Tar      Scheme = "tar"      // a Docker or OCI archive, or a root file system
-	Dir      Scheme = "dir"      // a root file system folder
+	Auto      Scheme = ""
+	Docker    Scheme = "docker"    // a Docker daemon: a name or an image ID
+	Podman    Scheme = "podman"    // podman's storage of the current user: a name or an image ID
+	Registry  Scheme = "registry"  // a registry, never the daemon
+	OCI       Scheme = "oci"       // an OCI layout folder
+	Tar       Scheme = "tar"       // a Docker or OCI archive, or a root file system
+	Dir       Scheme = "dir"       // a root file system folder
+	Context   Scheme = "context"   // a build context folder: what docker build sends of it
+	Container Scheme = "container" // a container of a Docker daemon: a name or an ID
 )
 
 // Ref names an image. Its String parses back to it.
 type Ref struct {
 	Scheme Scheme
-	Name   string // the image's name, or a path
+	Name   string // the name of an image or container, or a path
 	Select string // in an OCI layout: a tag or a digest, or "" for everything
 }
 
@@ -39,7 +43,7 @@ var (
 // with a slash at its end: oci:./a:b/. An image called like a scheme needs the scheme twice: docker:docker:27.
 func ParseRef(s string) (Ref, error) {
 	r := Ref{Name: s}
-	for _, scheme := range []Scheme{Docker, Registry, OCI, Tar, Dir} {
+	for _, scheme := range []Scheme{Docker, Podman, Registry, OCI, Tar, Dir, Context, Container} {
 		if rest, ok := strings.CutPrefix(s, string(scheme)+":"); ok {
 			r = Ref{Scheme: scheme, Name: rest}
 			break

@@ -22,6 +22,10 @@ func TestParseRef(t *testing.T) {
 		"tar:a:b.tar":              {Scheme: Tar, Name: "a:b.tar"},
 		"dir:/":                    {Scheme: Dir, Name: "/"},
 		"./docker:x":               {Name: "./docker:x"},
+		"podman:localhost/app:1":   {Scheme: Podman, Name: "localhost/app:1"},
+		"podman-4":                 {Name: "podman-4"},
+		"context:./app":            {Scheme: Context, Name: "./app"},
+		"container:web":            {Scheme: Container, Name: "web"},
 	} {
 		got, err := ParseRef(in)
 		if err != nil || got != want {
@@ -31,7 +35,7 @@ func TestParseRef(t *testing.T) {
 			t.Errorf("ParseRef(%q).String() = %q", in, got)
 		}
 	}
-	for _, in := range []string{"", "docker:", "oci:", "oci::tag", "oci:@" + dg, "tar:a\x00b"} {
+	for _, in := range []string{"", "docker:", "podman:", "context:", "container:", "oci:", "oci::tag", "oci:@" + dg, "tar:a\x00b"} {
 		if got, err := ParseRef(in); !errors.Is(err, ErrRef) {
 			t.Errorf("ParseRef(%q) = %+v, %v, want ErrRef", in, got, err)
 		}

@@ -29,14 +29,15 @@ func (a *app) proveCommand() *cobra.Command {
 		Long: `Search every byte of an image for secrets, in every encoding: layers with deleted files, config, history, manifests,
 attestations, and what is compressed or archived in any of them.
 
-An image is docker:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE (a docker or OCI archive, or a root file system) or
-dir:FOLDER. Without a scheme it is an existing path, else the Docker daemon's image of that name, else the registry's.
+An image is docker:NAME, podman:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE (a docker or OCI archive, or a root file system),
+dir:FOLDER, context:FOLDER (a build context, with its .dockerignore) or container:NAME. Without a scheme it is an existing path, else the
+Docker daemon's image of that name, else podman's, else the registry's.
 
 Exit codes: 0 proven; 3 a secret is in the image; 2 not everything could be searched.`,
 		Example: `  tightlip prove app --secret id=npm,env=NPM_TOKEN
   tightlip prove registry:registry.corp.example/app:1 --secret id=key,src=deploy_key
   docker save app | gzip > app.tar.gz; tightlip prove tar:app.tar.gz --secret id=npm,from=file:.env#NPM_TOKEN`,
-		Args: exactArgs(1, "an image: docker:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE or dir:FOLDER"),
+		Args: exactArgs(1, "an image: docker:NAME, podman:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE, dir:FOLDER, context:FOLDER or container:NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.request.Image = args[0]
 			return a.runProve(cmd.Context(), o)
@@ -97,7 +98,7 @@ func unxz(r io.Reader) (io.Reader, error) { return xz.NewReader(r, maxXZ) }
 func (a *app) openImage(ctx context.Context, name string) (image.Image, error) {
 	ref, err := image.ParseRef(name)
 	if err != nil {
-		return nil, usageError(err, "docker:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE or dir:FOLDER")
+		return nil, usageError(err, "docker:NAME, podman:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE, dir:FOLDER, context:FOLDER or container:NAME")
 	}
 	img, err := image.Open(ctx, ref, image.Options{Docker: a.dockerClient(), XZ: unxz})
 	if err != nil {

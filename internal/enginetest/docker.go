@@ -127,6 +127,27 @@ func (d *Docker) Start(t testing.TB) {
 	}
 }
 
+// Run runs Docker's command line with the daemon, in a folder and without a user's configuration. It must succeed. The
+// result is its standard output without the last newline.
+func (d *Docker) Run(t testing.TB, dir string, args ...string) string {
+	t.Helper()
+	config := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(config, "cli-plugins"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(d.buildx, filepath.Join(config, "cli-plugins/docker-buildx")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(d.bin, "docker"), args...)
+	cmd.Dir = dir
+	cmd.Env = []string{"DOCKER_HOST=" + d.Host, "DOCKER_CONFIG=" + config, "PATH=" + systemPath, "HOME=" + config}
+	r := Finish(t, cmd)
+	if r.Code != 0 {
+		t.Fatalf("docker %s: exit code %d\n%s", strings.Join(args, " "), r.Code, r.All())
+	}
+	return strings.TrimSuffix(r.Stdout, "\n")
+}
+
 // Kill ends the daemon at once. Its containers go on.
 func (d *Docker) Kill() {
 	_ = d.cmd.Process.Kill()
