@@ -88,11 +88,18 @@ func (p Path) Top() bool {
 	return q.outer == nil
 }
 
-// Innermost returns the name of the innermost member or file on the way to p, which says best what its bytes are.
+// Innermost returns the name of the innermost member or file on the way to p, which says best what its bytes are. What was
+// decompressed is named without the ending that says how.
 func (p Path) Innermost() string {
-	q := &p
+	q, name := &p, p.name
 	for q.decoded && q.outer != nil {
 		q = q.outer
+		name = q.name
 	}
-	return q.name
+	if p.decoded {
+		for _, ending := range []string{".gz", ".zst", ".xz", ".bz2", ".Z"} {
+			name = strings.TrimSuffix(name, ending)
+		}
+	}
+	return name
 }

@@ -35,6 +35,12 @@ func (a *app) exit(ctx context.Context, err error) int {
 		fmt.Fprintln(a.streams.Err, "tightlip: interrupted: "+what)
 		return exitInterrupted
 	}
+	if quiet, ok := errors.AsType[*quietError](err); ok {
+		if quiet.err != nil {
+			a.printError(quiet.err)
+		}
+		return quiet.code
+	}
 	a.printError(err)
 	return a.code(err)
 }

@@ -10,10 +10,11 @@ import (
 	"golang.org/x/term"
 )
 
-// meter shows on a terminal how far a proof is, once it takes more than a second.
+// meter shows on a terminal how far a search is, once it takes more than a second.
 type meter struct {
 	out   *os.File
 	quiet bool
+	doing string
 
 	mu    sync.Mutex
 	start time.Time
@@ -21,8 +22,8 @@ type meter struct {
 	shown bool
 }
 
-func newMeter(out *os.File) *meter {
-	return &meter{out: out, quiet: !term.IsTerminal(int(out.Fd()))}
+func newMeter(out *os.File, doing string) *meter {
+	return &meter{out: out, doing: doing, quiet: !term.IsTerminal(int(out.Fd()))}
 }
 
 // show is called often, and from several goroutines.
@@ -39,7 +40,7 @@ func (m *meter) show(bytes int64) {
 		return
 	}
 	m.last, m.shown = now, true
-	fmt.Fprintf(m.out, "\r\x1b[Ktightlip: proving … %s searched", report.Size(bytes))
+	fmt.Fprintf(m.out, "\r\x1b[Ktightlip: %s … %s searched", m.doing, report.Size(bytes))
 }
 
 // clear removes the line.

@@ -21,6 +21,9 @@ type proveOptions struct {
 	format  string
 }
 
+// imageForms are the ways to name an image.
+const imageForms = "docker:NAME, podman:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE, dir:FOLDER, context:FOLDER or container:NAME"
+
 func (a *app) proveCommand() *cobra.Command {
 	o := &proveOptions{}
 	cmd := &cobra.Command{
@@ -37,7 +40,7 @@ Exit codes: 0 proven; 3 a secret is in the image; 2 not everything could be sear
 		Example: `  tightlip prove app --secret id=npm,env=NPM_TOKEN
   tightlip prove registry:registry.corp.example/app:1 --secret id=key,src=deploy_key
   docker save app | gzip > app.tar.gz; tightlip prove tar:app.tar.gz --secret id=npm,from=file:.env#NPM_TOKEN`,
-		Args: exactArgs(1, "an image: docker:NAME, podman:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE, dir:FOLDER, context:FOLDER or container:NAME"),
+		Args: exactArgs(1, "an image: "+imageForms),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.request.Image = args[0]
 			return a.runProve(cmd.Context(), o)
@@ -98,7 +101,7 @@ func unxz(r io.Reader) (io.Reader, error) { return xz.NewReader(r, maxXZ) }
 func (a *app) openImage(ctx context.Context, name string) (image.Image, error) {
 	ref, err := image.ParseRef(name)
 	if err != nil {
-		return nil, usageError(err, "docker:NAME, podman:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE, dir:FOLDER, context:FOLDER or container:NAME")
+		return nil, usageError(err, imageForms)
 	}
 	img, err := image.Open(ctx, ref, image.Options{Docker: a.dockerClient(), XZ: unxz})
 	if err != nil {

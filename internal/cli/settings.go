@@ -74,7 +74,7 @@ func (a *app) tools(cfg *config.Config, stdin bool) (build.Tools, error) {
 	if err != nil {
 		return build.Tools{}, err
 	}
-	meter := newMeter(a.streams.Err)
+	meter := newMeter(a.streams.Err, "proving")
 	return build.Tools{
 		In: a.streams.In, Resolver: a.resolver(stdin), Cache: cache, StageDir: filepath.Join(cfg.CacheDir, "stage"),
 		Redacting: a.setRedactor, Progress: meter.show, Done: meter.clear,

@@ -1,0 +1,364 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/dockerfile"
+	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/image"
+	"github.com/tightlip/tightlip/report"
+	"github.com/tightlip/tightlip/scan/detect"
+	"github.com/tightlip/tightlip/scan/leaks"
+	"golang.org/x/term"
+)
+
+// errUnread is why a scan that found nothing is not clean.
+var errUnread = errors.New("not everything could be searched")
+
+// scanOptions are what the flags of scan and extract say.
+type scanOptions struct {
+	images     []string
+	all        string
+	asContext  bool
+	format     string
+	output     string
+	failOn     string
+	since      string
+	ignore     string
+	baseline   string
+	rules      string
+	noCache    bool
+	dockerfile string
+	target     string
+}
+
+func (a *app) scanCommand() *cobra.Command {
+	o := &scanOptions{}
+	cmd := &cobra.Command{
+		Use:   "scan [flags] IMAGE…",
+		Short: "Find secrets that leaked into an image",
+		Long: `Search images for credentials that nobody has named: in every layer, with the files that later layers delete or overwrite, in
+the config, the history, annotations, provenance and SBOMs, and in what is compressed or archived in any of them.
+
+An image is docker:NAME, podman:NAME, registry:REFERENCE, oci:FOLDER, tar:FILE (a docker or OCI archive, or a root file system),
+dir:FOLDER, context:FOLDER (a build context, with its .dockerignore) or container:NAME. Without a scheme it is an existing path, else the
+Docker daemon's image of that name, else podman's, else the registry's.
+
+Findings can be ignored by a list (.tightlipignore, or --ignore), each with a reason and a day:
+
+    # what                      until       why
+    generic-secret:usr/share/x  2027-01-31  test data of the vendor
+    3f2a9c0d1e4b5a67            -           rotated
+
+by a comment in or above the line itself (# tightlip: ignore=RULE why), or by an earlier report (--baseline).
+
+Exit codes: 0 clean; 3 something was found; 2 not everything could be searched.`,
+		Example: `  tightlip scan app:latest
+  tightlip scan --dockerfile Dockerfile --since debian:12 app
+  tightlip scan --as-context .
+  tightlip scan --format sarif -o scan.sarif registry:registry.corp.example/app:1
+  tightlip scan --all registry:registry.corp.example/team`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.images = args
+			return a.runScan(cmd.Context(), o)
+		},
+		DisableFlagsInUseLine: true,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.all, "all", "", "scan all tags of all repositories of a `registry:HOST/NAMESPACE`")
+	flags.BoolVar(&o.asContext, "as-context", false, "take folders for build contexts: what a build would send, with .dockerignore applied")
+	flags.StringVar(&o.format, "format", "text", strings.Join(report.Formats(), ", "))
+	flags.StringVarP(&o.output, "output", "o", "", "write the report to a `file` instead of standard output")
+	flags.StringVar(&o.failOn, "fail-on", "low", "the least `severity` that ends with exit code 3: critical, high, medium, low or note")
+	flags.StringVar(&o.since, "since", "", "leave out the layers of a base `image`, or all but the topmost N")
+	flags.StringVar(&o.ignore, "ignore", "", "a `file` that lists what to ignore (default .tightlipignore, if it is there)")
+	flags.StringVar(&o.baseline, "baseline", "", "ignore what an earlier report (--format json) in a `file` has")
+	a.detectorFlags(cmd, o)
+	flags.StringVarP(&o.dockerfile, "dockerfile", "f", "", "the Dockerfile that made the image, to name its lines")
+	flags.StringVar(&o.target, "target", "", "the `stage` of the Dockerfile")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(report.Formats(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"critical", "high", "medium", "low", "note"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (a *app) detectorFlags(cmd *cobra.Command, o *scanOptions) {
+	cmd.Flags().StringVar(&o.rules, "rules", "", "a `file` with rules of your own: see tightlip rules --help")
+	cmd.Flags().BoolVar(&o.noCache, "no-cache", false, "read everything, also layers that were scanned before")
+}
+
+func (a *app) runScan(ctx context.Context, o *scanOptions) error {
+	failOn, err := finding.ParseSeverity(o.failOn)
+	if err != nil {
+		return usageError(err, "--fail-on high")
+	}
+	if !slices.Contains(report.Formats(), o.format) {
+		return usageError(fmt.Errorf("there is no format %q", o.format), "--format "+strings.Join(report.Formats(), ", --format "))
+	}
+	ignores, err := readIgnores(o)
+	if err != nil {
+		return err
+	}
+	refs, err := a.scanned(ctx, o)
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	s, err := a.newScanner(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer s.meter.clear()
+	var scans []report.Scan
+	var failed error
+	worst := false
+	for _, ref := range refs {
+		r, err := s.scan(ctx, ref)
+		if err != nil && (len(refs) == 1 || ctx.Err() != nil) {
+			return err
+		}
+		if err != nil {
+			failed = errors.Join(failed, err)
+			scans = append(scans, report.Scan{Tool: toolName(), Image: report.ScanImage{Image: report.Image{Names: []string{ref.String()}}}, Error: err.Error()})
+			continue
+		}
+		for _, list := range ignores {
+			list.Apply(r.Findings, started)
+		}
+		worst = worst || slices.ContainsFunc(r.Findings, func(f finding.Leak) bool { return f.Ignored == "" && f.Severity.AtLeast(failOn) })
+		if len(r.Unread) > 0 {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", ref, errUnread))
+		}
+		scans = append(scans, asScan(r))
+	}
+	s.meter.clear()
+	if err := a.writeScans(o, scans, started); err != nil {
+		return err
+	}
+	if worst {
+		return &quietError{code: exitLeaked, err: failed}
+	}
+	return failed
+}
+
+// toolName is what reports call us.
+func toolName() string { return "tightlip " + Version() }
+
+// quietError ends with an exit code. What it means has been said already, but for err.
+type quietError struct {
+	code int
+	err  error
+}
+
+func (e *quietError) Error() string { return "found something" }
+
+func (a *app) writeScans(o *scanOptions, scans []report.Scan, started time.Time) error {
+	options := report.Options{Started: started, Finished: time.Now()}
+	if o.output == "" {
+		options.Color = isTerminal(a.streams.Out) && os.Getenv("NO_COLOR") == ""
+		return report.Write(a.streams.Out, o.format, scans, options)
+	}
+	return build.WriteFile(o.output, func(w io.Writer) error { return report.Write(w, o.format, scans, options) })
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// readIgnores reads what is to be ignored.
+func readIgnores(o *scanOptions) ([]*leaks.Ignores, error) {
+	var out []*leaks.Ignores
+	read := func(name string, parse func(io.Reader) (*leaks.Ignores, error)) error {
+		f, err := os.Open(name)
+		if err != nil {
+			return usageError(err, "the path of a file")
+		}
+		defer f.Close()
+		list, err := parse(f)
+		if err != nil {
+			return usageError(fmt.Errorf("%s: %w", name, err), "")
+		}
+		out = append(out, list)
+		return nil
+	}
+	name := o.ignore
+	if _, err := os.Stat(".tightlipignore"); name == "" && !errors.Is(err, fs.ErrNotExist) {
+		name = ".tightlipignore"
+	}
+	if name != "" {
+		if err := read(name, leaks.ParseIgnores); err != nil {
+			return nil, err
+		}
+	}
+	if o.baseline != "" {
+		if err := read(o.baseline, leaks.ParseBaseline); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// scanned lists the images to scan.
+func (a *app) scanned(ctx context.Context, o *scanOptions) ([]image.Ref, error) {
+	var refs []image.Ref
+	for _, name := range o.images {
+		ref, err := image.ParseRef(name)
+		if err != nil {
+			return nil, usageError(err, imageForms)
+		}
+		if o.asContext && ref.Scheme == image.Auto {
+			ref.Scheme = image.Context
+		}
+		refs = append(refs, ref)
+	}
+	if o.all != "" {
+		all, err := image.List(ctx, strings.TrimPrefix(o.all, "registry:"), image.Options{})
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, all...)
+	}
+	if len(refs) == 0 {
+		return nil, usageError(errors.New("there is no image to scan"), "tightlip scan IMAGE")
+	}
+	return refs, nil
+}
+
+// scanner scans one image after the other.
+type scanner struct {
+	app     *app
+	options leaks.Options
+	meter   *meter
+}
+
+func (a *app) newScanner(ctx context.Context, o *scanOptions) (*scanner, error) {
+	cfg, err := a.load(map[string]string{})
+	if err != nil {
+		return nil, err
+	}
+	d, id, err := a.detector(o.rules)
+	if err != nil {
+		return nil, err
+	}
+	s := &scanner{app: a, meter: newMeter(a.streams.Err, "scanning")}
+	s.options = leaks.Options{Detector: d, Progress: s.meter.show}
+	if !o.noCache && cfg.CacheDir != "" {
+		if s.options.Cache, err = leaks.OpenCache(filepath.Join(cfg.CacheDir, "scans"), id); err != nil {
+			return nil, err
+		}
+	}
+	if n, err := strconv.Atoi(o.since); err == nil && n > 0 {
+		s.options.Last = n
+	} else if o.since != "" {
+		if s.options.Base, err = a.baseLayers(ctx, o.since); err != nil {
+			return nil, err
+		}
+	}
+	if o.dockerfile != "" {
+		if s.options.Origins, err = a.origins(o.dockerfile, o.target); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// detector knows the rules, and those of a file of the user's. The id tells sets of rules apart.
+func (a *app) detector(rules string) (d *detect.Detector, id string, err error) {
+	if rules == "" {
+		return detect.New(), "", nil
+	}
+	text, err := os.ReadFile(rules)
+	if err != nil {
+		return nil, "", usageError(err, "the path of a file with rules")
+	}
+	own, err := detect.ParseRules(text)
+	if err != nil {
+		return nil, "", usageError(fmt.Errorf("%s: %w", rules, err), "tightlip rules --help shows the format")
+	}
+	return detect.New(own...), string(text), nil
+}
+
+func (s *scanner) scan(ctx context.Context, ref image.Ref) (*leaks.Result, error) {
+	img, err := s.app.openImage(ctx, ref.String())
+	if err != nil {
+		return nil, err
+	}
+	defer img.Close()
+	defer s.meter.clear()
+	return leaks.Find(ctx, img, s.options)
+}
+
+// baseLayers are those of an image.
+func (a *app) baseLayers(ctx context.Context, name string) (map[string]bool, error) {
+	img, err := a.openImage(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer img.Close()
+	l, err := img.Layout(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, p := range l.Platforms {
+		for _, layer := range p.Layers {
+			out[layer.Digest], out[layer.DiffID] = true, true
+		}
+	}
+	delete(out, "")
+	return out, nil
+}
+
+// origins finds the Dockerfile lines behind an image's history.
+func (a *app) origins(name, target string) (func([]string) []*finding.Source, error) {
+	text, err := a.readDockerfile(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := dockerfile.Parse(name, text)
+	if err != nil {
+		return nil, usageError(err, "")
+	}
+	return func(history []string) []*finding.Source {
+		out := make([]*finding.Source, len(history))
+		for i, o := range dockerfile.Origins(f.Chain(target), history) {
+			if o != nil {
+				out[i] = &finding.Source{File: name, Line: o.Line, Text: o.Text}
+			}
+		}
+		return out
+	}, nil
+}
+
+// asScan puts a result into the shape that is printed.
+func asScan(r *leaks.Result) report.Scan {
+	out := report.Scan{Tool: toolName(), Findings: r.Findings}
+	out.Image.Names = append([]string{r.Ref}, r.Layout.Names...)
+	out.Image.Digest = r.Layout.Digest
+	for _, p := range r.Layout.Platforms {
+		out.Image.Platforms = append(out.Image.Platforms, p.String())
+	}
+	if len(r.Layout.Platforms) > 0 {
+		out.Image.ID = r.Layout.Platforms[0].Config
+	}
+	for i, l := range r.Layers {
+		out.Layers = append(out.Layers, report.ScanLayer{Index: i + 1, Digest: l.Digest, Size: max(l.Size, 0), CreatedBy: l.CreatedBy})
+	}
+	for _, u := range r.Unread {
+		out.Unread = append(out.Unread, report.Unread{Location: u.Location, Reason: u.Reason})
+	}
+	out.Stats = report.Stats{Layers: r.Stats.Layers, Files: int(r.Stats.Files), Bytes: r.Stats.Bytes, Cached: r.Stats.Cached, Milliseconds: r.Stats.Time.Milliseconds()}
+	return out
+}

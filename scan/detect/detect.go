@@ -1,0 +1,323 @@
+// Package detect finds credentials in text by their shape, by the file they are in, or by what they are assigned to.
+//
+// One search for literals decides what is looked at more closely (literals.go). Tokens have a shape of their own (tokens.go).
+// Formats are the files that tools keep credentials in (formats.go): each is a row of a table over a few syntax
+// readers, so that a password without any shape is found there. Whatever else is called a secret is judged by its name and by
+// how random it is (assign.go).
+package detect
+
+import (
+	"cmp"
+	"hash/maphash"
+	"slices"
+	"strings"
+
+	"github.com/tightlip/tightlip/finding"
+)
+
+// Version changes whenever the rules find more or less than before. What was scanned with another version is scanned again.
+const Version = "1"
+
+// Rule says what one kind of credential is.
+type Rule struct {
+	ID       string // words in lower case with dashes, stable
+	Title    string // what was found, such as "npm access token"
+	Severity finding.Severity
+	Why      string // who could do what with it; one or two sentences
+	Fix      string // what to write instead, a Dockerfile snippet of a few lines; "" for the general one
+}
+
+// Match is a credential in a text.
+type Match struct {
+	Rule       *Rule
+	Start, End int    // of the value in the text, in bytes; of its encoded form, if it is encoded
+	Key        string // of the setting that holds it, such as "_authToken" or "auths.registry.corp.example.auth"
+	Encoding   string // "", "base64", "utf-16"
+	Hint       string // at most 4 characters of a value longer than 16
+
+	Fix string // what to write instead, if the file it is in says more than the rule
+
+	certainty int // which of two matches at one place stays
+}
+
+// Content is a text to look at.
+type Content struct {
+	Path string // of the file, with slashes and without one in front; "" if it has none
+	Data []byte
+	Kind Kind
+	// Rest says that it is not the start of the file, so that its format cannot be read.
+	Rest bool
+}
+
+// Kind says what a content is.
+type Kind int
+
+// The kinds.
+const (
+	File    Kind = iota
+	Setting      // a name and its value, "NAME=value": of the environment, a label, a build argument
+	Command      // what a shell was told
+)
+
+// How certain a match is by its origin.
+const (
+	byName = iota + 1
+	byFormat
+	byShape
+	byUser
+)
+
+// Detector finds credentials. It is never changed after New and may be used by several goroutines.
+type Detector struct {
+	tokens   []token
+	own      []UserRule
+	literals *literals
+	actions  []action // by number of the literal
+	seed     maphash.Seed
+}
+
+// action is what the place of a literal asks for.
+type action struct {
+	token   *token
+	own     *UserRule
+	format  *format // its content may be of this format
+	name    bool    // the name of a setting
+	wrapped int     // base64: 1 + the place of its first character in a group of four
+}
+
+// New makes a Detector of all rules, and those of the user's own.
+func New(own ...UserRule) *Detector {
+	d := &Detector{}
+	d.build(tokens, own, formats, nameAnchors)
+	return d
+}
+
+func (d *Detector) build(tokens []token, own []UserRule, formats []format, names []string) {
+	d.seed, d.tokens, d.own = maphash.MakeSeed(), tokens, own
+	var list []literal
+	add := func(text string, fold bool, a action) {
+		list, d.actions = append(list, literal{text, fold}), append(d.actions, a)
+	}
+	wrapped := map[string]bool{}
+	wrap := func(text string) {
+		for phase, form := range base64Forms(text) {
+			if !wrapped[form] {
+				wrapped[form] = true
+				add(form, false, action{wrapped: 1 + phase})
+			}
+		}
+	}
+	for i := range tokens {
+		for _, text := range tokens[i].anchors {
+			add(text, false, action{token: &tokens[i]})
+			wrap(text)
+		}
+	}
+	for i := range own {
+		for _, text := range own[i].keywords {
+			add(text, false, action{own: &own[i]})
+		}
+	}
+	for i := range formats {
+		for _, text := range formats[i].marks {
+			add(text, false, action{format: &formats[i]})
+		}
+	}
+	wrap("-----BEGIN ")
+	for _, text := range names {
+		add(text, true, action{name: true})
+	}
+	d.literals = newLiterals(list)
+}
+
+// Rules lists all rules by their ids.
+func (d *Detector) Rules() []*Rule {
+	out := []*Rule{&genericRule, &settingRule}
+	for i := range d.tokens {
+		out = append(out, &d.tokens[i].Rule)
+	}
+	for i := range d.own {
+		out = append(out, &d.own[i].Rule)
+	}
+	for i := range formats {
+		out = append(out, &formats[i].rule)
+	}
+	slices.SortFunc(out, func(a, b *Rule) int { return strings.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(out, func(a, b *Rule) bool { return a.ID == b.ID })
+}
+
+// maxMatches bounds what is told of one content.
+const maxMatches = 64
+
+// maxNesting is how many encodings may be around a value.
+const maxNesting = 2
+
+// Find returns the credentials in a content, in the order of their places.
+func (d *Detector) Find(c Content) []Match { return d.find(c, 0) }
+
+func (d *Detector) find(c Content, depth int) []Match {
+	s := search{d: d, content: c, depth: depth}
+	s.spots = d.literals.find(c.Data, nil)
+	if c.Kind == Setting {
+		s.setting()
+	}
+	s.formats()
+	if len(s.spots) > 0 {
+		slices.SortFunc(s.spots, func(a, b spot) int { return cmp.Or(a.at-b.at, a.id-b.id) })
+		s.look()
+	}
+	if depth < maxNesting {
+		s.wide()
+	}
+	return s.settle()
+}
+
+// search is one call of find.
+type search struct {
+	d       *Detector
+	content Content
+	depth   int
+	spots   []spot
+	found   []Match
+	decoded int // end of what was decoded from base64 last
+	named   int // end of the setting's name that was looked at last
+}
+
+func (s *search) add(m Match, certainty int, value string) {
+	if m.certainty == 0 {
+		m.certainty = certainty
+	}
+	if published(value) {
+		return
+	}
+	if m.Hint == "" {
+		m.Hint = hint(value)
+	}
+	s.found = append(s.found, m)
+}
+
+// formats reads the content as what its path or a mark in it says it is.
+func (s *search) formats() {
+	if s.content.Rest || s.content.Kind != File {
+		return
+	}
+	tried := map[*format]bool{}
+	try := func(f *format) {
+		if !tried[f] {
+			tried[f] = true
+			f.find(s.content.Data, func(m Match) bool {
+				s.add(m, byFormat, string(s.content.Data[m.Start:m.End]))
+				return len(s.found) < 4*maxMatches
+			})
+		}
+	}
+	for _, f := range formatsFor(withoutBackup(s.content.Path)) {
+		try(f)
+	}
+	for _, at := range s.spots {
+		if f := s.d.actions[at.id].format; f != nil {
+			try(f)
+		}
+	}
+}
+
+// withoutBackup is what a file was called before an editor or a cautious person kept a copy of it.
+func withoutBackup(path string) string {
+	for _, ending := range []string{"~", ".swp", ".swo", ".bak", ".old", ".orig", ".save", ".backup", ".dpkg-old", ".dpkg-dist", ".rpmsave", ".tmp", ".copy"} {
+		if rest, ok := strings.CutSuffix(path, ending); ok {
+			return rest
+		}
+	}
+	return path
+}
+
+// look looks more closely at the places of literals.
+func (s *search) look() {
+	text := s.content.Data
+	for _, at := range s.spots {
+		if len(s.found) >= 4*maxMatches {
+			return
+		}
+		a := s.d.actions[at.id]
+		switch {
+		case a.token != nil:
+			if start, end, ok := a.token.at(text, at.at); ok {
+				s.add(Match{Rule: &a.token.Rule, Start: start, End: end}, byShape, string(text[start:end]))
+			}
+		case a.own != nil:
+			if start, end, ok := a.own.at(text, at.at); ok {
+				s.add(Match{Rule: &a.own.Rule, Start: start, End: end}, byUser, string(text[start:end]))
+			}
+		case a.name:
+			s.name(at.at)
+		case a.wrapped > 0 && at.at >= s.decoded && s.depth < maxNesting:
+			s.unwrap(at.at, a.wrapped-1)
+		}
+	}
+}
+
+// settle keeps the most certain of the matches at one place, and each value once.
+func (s *search) settle() []Match {
+	if len(s.found) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(s.found, func(a, b Match) int {
+		return cmp.Or(b.certainty-a.certainty, a.Start-b.Start, (b.End-b.Start)-(a.End-a.Start))
+	})
+	s.dropVectors()
+	type value struct {
+		rule *Rule
+		hash uint64
+	}
+	seen := map[value]bool{}
+	var out []Match
+	for _, m := range s.found {
+		v := value{m.Rule, maphash.Bytes(s.d.seed, s.content.Data[m.Start:m.End])}
+		if i := slices.IndexFunc(out, func(o Match) bool { return m.Start < o.End && o.Start < m.End }); i >= 0 {
+			if out[i].Key == "" {
+				out[i].Key = m.Key
+			}
+			if out[i].Rule.Fix == "" && m.Rule.Fix != "" {
+				out[i].Fix = m.Rule.Fix
+			}
+			continue
+		}
+		if seen[v] || len(out) == maxMatches {
+			continue
+		}
+		seen[v] = true
+		out = append(out, m)
+	}
+	slices.SortFunc(out, func(a, b Match) int { return a.Start - b.Start })
+	return out
+}
+
+// manyVectors is how often one name may be given to numbers in hexadecimal before they are the vectors of a test.
+const manyVectors = 5
+
+// dropVectors leaves out what the tests of cryptography are full of: "shared_secret" and the like, again and again.
+func (s *search) dropVectors() {
+	times := map[string]int{}
+	vector := func(m Match) bool {
+		return m.certainty == byName && s.content.Kind == File && isHex(string(s.content.Data[m.Start:m.End]))
+	}
+	for _, m := range s.found {
+		if vector(m) {
+			times[strings.ToLower(m.Key)]++
+		}
+	}
+	s.found = slices.DeleteFunc(s.found, func(m Match) bool { return vector(m) && times[strings.ToLower(m.Key)] > manyVectors })
+}
+
+// hint is what may be shown of a value: its first four characters if it is longer than 16, else nothing.
+func hint(value string) string {
+	if len(value) <= 16 {
+		return ""
+	}
+	for i := range 4 {
+		if c := value[i]; c <= ' ' || c > '~' {
+			return ""
+		}
+	}
+	return value[:4]
+}

@@ -1,0 +1,134 @@
+package detect
+
+import "github.com/tightlip/tightlip/finding"
+
+const (
+	mailWhy    = "Whoever has it can send mail in the owner's name, and often read theirs."
+	networkWhy = "Whoever has it can join the network."
+	hostWhy    = "Whoever has it can log in to the server."
+)
+
+// hostFormats are the formats of machines, and of clients for other machines.
+var hostFormats = []format{
+	{
+		rule: Rule{ID: "shadow", Title: "hash of a user's password", Severity: finding.Low,
+			Why: "Whoever has the image can try passwords on the hash for as long as they like, and the user may have it on other machines.",
+			Fix: "RUN passwd --lock root   # and set none in the build"},
+		paths:    []string{"etc/shadow", "etc/shadow-", "etc/gshadow", "etc/gshadow-", "etc/master.passwd"},
+		read:     readColumns,
+		settings: []setting{on("*.2", hashed)},
+	},
+	{
+		rule: Rule{ID: "shell-history", Title: "secret in a history of commands", Severity: finding.Medium,
+			Why: "Somebody typed it on a command line, and the history became part of the image.",
+			Fix: "# .dockerignore: leave home folders out of the build, and do not make images from containers that somebody worked in"},
+		paths: []string{".bash_history", ".zsh_history", ".sh_history", ".ash_history", ".history", "fish_history",
+			".python_history", ".mysql_history", ".psql_history", ".rediscli_history", ".node_repl_history", ".mongosh_repl_history"},
+		read:     both(readCommands, readURLs),
+		settings: []setting{on("*://*", plain), on("user|u", afterUser), on("*", named)},
+	},
+	{
+		rule: Rule{ID: "npm-log", Title: "secret in a log of npm", Severity: finding.Medium,
+			Why: "npm writes what it was called with and the addresses it asked.",
+			Fix: "RUN --mount=type=cache,target=/root/.npm npm ci   # logs stay out of the image"},
+		paths:    []string{"npm-debug.log*", "*-debug-0.log", "*-debug.log"},
+		read:     both(readCommands, readURLs),
+		settings: []setting{on("*://*|*:_authToken|*:_password", plain), on("*", named)},
+	},
+	{
+		rule: Rule{ID: "filezilla-sites", Title: "password of an FTP server", Severity: finding.High, Why: hostWhy,
+			Fix: "# .dockerignore: leave home folders out of the build"},
+		paths:    []string{"sitemanager.xml", "recentservers.xml", "filezilla.xml"},
+		read:     readXML,
+		settings: []setting{on("*.pass", inBase64)},
+	},
+	{
+		rule: Rule{ID: "sftp-config", Title: "password of an FTP or SSH server", Severity: finding.High, Why: hostWhy,
+			Fix: "# .dockerignore\n.vscode/\nsftp-config.json"},
+		paths:    []string{".ftpconfig", "sftp-config.json", ".vscode/sftp.json", "sftp.json", ".remote-sync.json", ".ftp-sync.json", ".vscode/ftp-sync.json"},
+		read:     readJSON,
+		settings: []setting{on("*password|*passphrase|*.pass|pass", plain)},
+	},
+	{
+		rule: Rule{ID: "lftp-config", Title: "password of an FTP server", Severity: finding.High, Why: hostWhy,
+			Fix: asFile("lftp", "/root/.lftprc", "lftp -e 'get …; bye' ftp.corp.example")},
+		paths:    []string{".lftprc", ".lftp/rc", "lftp/rc", "lftp/bookmarks", ".lftp/bookmarks", "etc/lftp.conf"},
+		read:     both(readCommands, readURLs),
+		settings: []setting{on("u|user", afterUser), on("*://*", plain)},
+	},
+	{
+		rule: Rule{ID: "mail-client", Title: "password of a mail server", Severity: finding.High, Why: mailWhy,
+			Fix: atRunTime("/root/.msmtprc")},
+		paths:    []string{".msmtprc", "msmtprc", ".esmtprc", "esmtprc", "ssmtp.conf", ".getmailrc", ".offlineimaprc", ".mbsyncrc"},
+		read:     readDirectives,
+		settings: []setting{on("password|authpass|pass|remotepass", plain)},
+	},
+	{
+		rule: Rule{ID: "mutt-config", Title: "password of a mail server", Severity: finding.High, Why: mailWhy,
+			Fix: atRunTime("/root/.muttrc")},
+		paths:    []string{".muttrc", "muttrc", ".mutt/muttrc", ".neomuttrc"},
+		read:     both(readINI, readURLs),
+		settings: []setting{on("*_pass|*://*", plain)},
+	},
+	{
+		rule: Rule{ID: "postfix-passwords", Title: "password of a mail server", Severity: finding.High, Why: mailWhy,
+			Fix: atRunTime("/etc/postfix/sasl_passwd")},
+		paths:    []string{"sasl_passwd", "sasl/passwd"},
+		read:     readDirectives,
+		settings: []setting{on("*", afterUser)},
+	},
+	{
+		rule: Rule{ID: "davfs2-secrets", Title: "password of a WebDAV server", Severity: finding.High, Why: hostWhy,
+			Fix: atRunTime("/etc/davfs2/secrets")},
+		paths:    []string{"davfs2/secrets", ".davfs2/secrets"},
+		read:     readDirectives,
+		settings: []setting{on("*", lastWord)},
+	},
+	{
+		rule: Rule{ID: "cifs-credentials", Title: "password of a Windows share", Severity: finding.High, Why: hostWhy,
+			Fix: atRunTime("/etc/samba/credentials")},
+		paths:    []string{".smbcredentials", "smbcredentials", "*.smbcredentials", ".cifs", ".cifscredentials", "cifs-credentials", "etc/samba/credentials", "etc/cifs/*"},
+		read:     readINI,
+		settings: []setting{on("password|pass", plain)},
+	},
+	{
+		rule: Rule{ID: "wgetrc", Title: "password for downloads", Severity: finding.High, Why: hostWhy,
+			Fix: asFile("wgetrc", "/root/.wgetrc", "wget https://files.corp.example/…")},
+		paths:    []string{".wgetrc", "wgetrc"},
+		read:     both(readINI, readURLs),
+		settings: []setting{on("*password|*passwd|*://*", plain), on("header", inHeader)},
+	},
+	{
+		rule: Rule{ID: "curlrc", Title: "password for downloads", Severity: finding.High, Why: hostWhy,
+			Fix: asFile("curlrc", "/root/.curlrc", "curl -O https://files.corp.example/…")},
+		paths: []string{".curlrc", "_curlrc", "curlrc"},
+		read:  both(readDirectives, readURLs),
+		settings: []setting{
+			on("user|-u|--user|proxy-user|--proxy-user|-U", afterUser),
+			on("oauth2-bearer|--oauth2-bearer|pass|--pass|*://*", plain),
+			on("header|-H|--header", inHeader),
+		},
+	},
+	{
+		rule: Rule{ID: "wireguard-key", Title: "WireGuard private key", Severity: finding.High, Why: networkWhy,
+			Fix: atRunTime("/etc/wireguard/wg0.conf")},
+		paths:    []string{"wireguard/*.conf"},
+		marks:    []string{"[Interface]"},
+		read:     readINI,
+		settings: []setting{on("interface.privatekey|peer.presharedkey", of(`[A-Za-z0-9+/]{43}=`))},
+	},
+	{
+		rule: Rule{ID: "networkmanager-connection", Title: "password of a network", Severity: finding.High, Why: networkWhy,
+			Fix: atRunTime("/etc/NetworkManager/system-connections/corp.nmconnection")},
+		paths:    []string{"system-connections/*", "*.nmconnection"},
+		read:     readINI,
+		settings: []setting{on("*.psk|*.password|*.wep-key*|vpn-secrets.*|*.private-key-password|*.pin|wireguard.private-key", plain)},
+	},
+	{
+		rule: Rule{ID: "wpa-supplicant", Title: "password of a wireless network", Severity: finding.High, Why: networkWhy,
+			Fix: atRunTime("/etc/wpa_supplicant/wpa_supplicant.conf")},
+		paths:    []string{"wpa_supplicant*.conf", "hostapd*.conf", "iwd/*.psk", "var/lib/iwd/*"},
+		read:     readINI,
+		settings: []setting{on("psk|password|private_key_passwd|wep_key*|wpa_passphrase|wpa_psk|sae_password|security.passphrase|security.presharedkey", plain)},
+	},
+}

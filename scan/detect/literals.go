@@ -1,0 +1,200 @@
+package detect
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+)
+
+// literals finds many short strings at once: Wu and Manber's search ("A fast algorithm for multi-pattern searching", 1994)
+// with windows of 4 bytes and blocks of 2. The last two bytes of a window tell from a table how far it may move; where that is
+// 0, its four bytes are looked up. Of a longer string the window lies over its rarest bytes. Four cursors run over quarters of the
+// text at once, because the lookups depend on each other.
+type literals struct {
+	shifts  *[1 << 16]uint8
+	filter  [1 << 12]uint64 // bits by hash of a window: few get past it
+	buckets []uint16        // by hash of the window: start in entries, with one more at the end
+	entries []entry
+}
+
+// entry is one string as one of its windows sees it. A string in any case has an entry for each way to write its window.
+type entry struct {
+	key    uint32 // the window
+	before uint8  // bytes of the string before the window
+	fold   bool   // its letters may be of any case
+	id     uint16
+	text   string // in lower case, if fold
+}
+
+// literal is a string to be found.
+type literal struct {
+	text string
+	fold bool
+}
+
+// spot is where a literal was found.
+type spot struct{ at, id int }
+
+const (
+	literalWindow = 4
+	literalBits   = 14
+	literalFactor = 0x9E3779B1
+)
+
+func newLiterals(list []literal) *literals {
+	l := &literals{shifts: new([1 << 16]uint8), buckets: make([]uint16, 1<<literalBits+1)}
+	for i := range l.shifts {
+		l.shifts[i] = literalWindow - 1
+	}
+	for id, lit := range list {
+		text := lit.text
+		if lit.fold {
+			text = strings.ToLower(text)
+		}
+		at := rarest(text)
+		for _, window := range cases(text[at:at+literalWindow], lit.fold) {
+			l.entries = append(l.entries, entry{key: binary.LittleEndian.Uint32([]byte(window)), before: uint8(at), fold: lit.fold, id: uint16(id), text: text})
+			for end := 2; end <= literalWindow; end++ {
+				block := binary.LittleEndian.Uint16([]byte(window[end-2:]))
+				l.shifts[block] = min(l.shifts[block], uint8(literalWindow-end))
+			}
+		}
+	}
+	l.fillBuckets()
+	return l
+}
+
+func (l *literals) fillBuckets() {
+	slices.SortStableFunc(l.entries, func(a, b entry) int { return int(literalHash(a.key)) - int(literalHash(b.key)) })
+	for _, e := range l.entries {
+		h := literalHash(e.key)
+		l.buckets[h+1]++
+		bit := e.key * literalFactor >> 14
+		l.filter[bit>>6] |= 1 << (bit & 63)
+	}
+	for i := range 1 << literalBits {
+		l.buckets[i+1] += l.buckets[i]
+	}
+}
+
+func literalHash(key uint32) uint32 { return key * literalFactor >> (32 - literalBits) }
+
+// cases are all the ways to write a text in lower case, if its case does not matter.
+func cases(text string, fold bool) []string {
+	if !fold {
+		return []string{text}
+	}
+	out := []string{""}
+	for i := range len(text) {
+		var next []string
+		for _, s := range out {
+			next = append(next, s+text[i:i+1])
+			if isLower(text[i]) {
+				next = append(next, s+strings.ToUpper(text[i:i+1]))
+			}
+		}
+		out = next
+	}
+	return out
+}
+
+// common are the letters of English and of programs, the most frequent first.
+const common = "etaoinsrhldcumfpgwybvkxjqz"
+
+// rarest is where in a text the window lies that occurs least by chance. What its last two bytes are matters most.
+func rarest(text string) int {
+	weight := func(c byte) int {
+		if i := strings.IndexByte(common, c|0x20); i >= 0 && isLower(c|0x20) {
+			if isUpper(c) {
+				return (30 - i) / 4
+			}
+			return 30 - i
+		}
+		if c == ' ' {
+			return 30
+		}
+		return 6
+	}
+	best, least := 0, 1<<30
+	for at := 0; at+literalWindow <= len(text) && at < 200; at++ {
+		w := text[at : at+literalWindow]
+		cost := 4*weight(w[2])*weight(w[3]) + weight(w[1])*weight(w[2]) + weight(w[0])*weight(w[1])
+		if cost < least {
+			best, least = at, cost
+		}
+	}
+	return best
+}
+
+// find adds the places of all literals in text to found, in no particular order.
+func (l *literals) find(text []byte, found []spot) []spot {
+	last := len(text) - literalWindow // where the last window starts
+	if last < 0 {
+		return found
+	}
+	quarter := (last + 1) / 4
+	a, b, c, d := 0, quarter, 2*quarter, 3*quarter
+	endA, endB, endC, endD := b, c, d, last+1
+	tails := text[literalWindow-2:] // the block of the window at i starts at tails[i]
+	shifts := l.shifts
+	for a < endA && b < endB && c < endC && d < endD {
+		moveA := int(shifts[binary.LittleEndian.Uint16(tails[a:])])
+		moveB := int(shifts[binary.LittleEndian.Uint16(tails[b:])])
+		moveC := int(shifts[binary.LittleEndian.Uint16(tails[c:])])
+		moveD := int(shifts[binary.LittleEndian.Uint16(tails[d:])])
+		if moveA == 0 || moveB == 0 || moveC == 0 || moveD == 0 {
+			moveA, found = l.step(text, a, moveA, found)
+			moveB, found = l.step(text, b, moveB, found)
+			moveC, found = l.step(text, c, moveC, found)
+			moveD, found = l.step(text, d, moveD, found)
+		}
+		a, b, c, d = a+moveA, b+moveB, c+moveC, d+moveD
+	}
+	for _, rest := range [4][2]int{{a, endA}, {b, endB}, {c, endC}, {d, endD}} {
+		for at := rest[0]; at < rest[1]; {
+			move := int(shifts[binary.LittleEndian.Uint16(tails[at:])])
+			move, found = l.step(text, at, move, found)
+			at += move
+		}
+	}
+	return found
+}
+
+// step looks a window up, if it may not just move on.
+func (l *literals) step(text []byte, at, move int, found []spot) (int, []spot) {
+	if move > 0 {
+		return move, found
+	}
+	key := binary.LittleEndian.Uint32(text[at:])
+	if bit := key * literalFactor >> 14; l.filter[bit>>6]&(1<<(bit&63)) == 0 {
+		return 1, found
+	}
+	return 1, l.compare(text, at, key, found)
+}
+
+func (l *literals) compare(text []byte, at int, key uint32, found []spot) []spot {
+	h := literalHash(key)
+	for _, e := range l.entries[l.buckets[h]:l.buckets[h+1]] {
+		start := at - int(e.before)
+		if e.key != key || start < 0 || start+len(e.text) > len(text) {
+			continue
+		}
+		if here := text[start : start+len(e.text)]; string(here) == e.text || e.fold && sameFold(here, e.text) {
+			found = append(found, spot{at: start, id: int(e.id)})
+		}
+	}
+	return found
+}
+
+// sameFold compares letters of ASCII without their case. b is in lower case.
+func sameFold(a []byte, b string) bool {
+	for i, c := range a {
+		if isUpper(c) {
+			c |= 0x20
+		}
+		if c != b[i] {
+			return false
+		}
+	}
+	return true
+}

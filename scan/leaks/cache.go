@@ -1,0 +1,112 @@
+package leaks
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/gob"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tightlip/tightlip/scan/detect"
+)
+
+// Cache remembers what was found in layers, by their digests and the version of the rules. It holds what reports hold, and no
+// values. Nil remembers nothing.
+type Cache struct {
+	dir, rules string
+}
+
+// version changes whenever the walk shows more than before, or an entry has another shape.
+const version = "tightlip leaks v1"
+
+// keepUnused is how long an entry stays that nobody asks for.
+const keepUnused = 30 * 24 * time.Hour
+
+// OpenCache opens the cache in a folder, and makes it if it is missing. rules names the user's own rules; it is "" without any.
+func OpenCache(dir, rules string) (*Cache, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("opening the cache of scans: %w", err)
+	}
+	c := &Cache{dir: dir, rules: rules}
+	c.sweep(time.Now())
+	return c, nil
+}
+
+// sweep removes old entries once a day.
+func (c *Cache) sweep(now time.Time) {
+	stamp := filepath.Join(c.dir, "swept")
+	if info, err := os.Stat(stamp); err == nil && now.Sub(info.ModTime()) < 24*time.Hour {
+		return
+	}
+	if os.WriteFile(stamp, nil, 0o600) != nil || os.Chtimes(stamp, now, now) != nil {
+		return
+	}
+	list, _ := os.ReadDir(c.dir)
+	for _, e := range list {
+		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > keepUnused {
+			_ = os.Remove(filepath.Join(c.dir, e.Name()))
+		}
+	}
+}
+
+// record is what is known of a layer.
+type record struct {
+	Size, Files, Bytes int64
+	Leaks              []leak
+	Entries            entries
+}
+
+// name is the file about a blob; "" if it has nothing to tell it from another.
+func (c *Cache) name(p *piece) string {
+	if c == nil || p.blob.Digest == "" || !p.blob.MustUnpack {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(version + "\x00" + detect.Version + "\x00" + c.rules + "\x00" + p.blob.Digest + "\x00" + p.blob.Stamp))
+	return filepath.Join(c.dir, hex.EncodeToString(sum[:16]))
+}
+
+// load fills in what is known of a blob.
+func (c *Cache) load(p *piece) bool {
+	name := c.name(p)
+	if name == "" {
+		return false
+	}
+	data, err := os.ReadFile(name)
+	var r record
+	if err != nil || gob.NewDecoder(bytes.NewReader(data)).Decode(&r) != nil {
+		return false
+	}
+	if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
+		now := time.Now()
+		_ = os.Chtimes(name, now, now)
+	}
+	p.leaks, p.entries, p.files, p.bytes, p.cached = r.Leaks, &r.Entries, r.Files, r.Bytes, true
+	if p.size < 0 {
+		p.size = r.Size
+	}
+	return true
+}
+
+// store remembers a blob of which everything was read. A cache that cannot be written is only slow.
+func (c *Cache) store(p *piece) {
+	name := c.name(p)
+	if name == "" || len(p.gaps) > 0 || p.entries == nil {
+		return
+	}
+	var buf bytes.Buffer
+	if gob.NewEncoder(&buf).Encode(record{p.size, p.files, p.bytes, p.leaks, *p.entries}) != nil {
+		return
+	}
+	f, err := os.CreateTemp(c.dir, "new-*")
+	if err != nil {
+		return
+	}
+	_, err = f.Write(buf.Bytes())
+	if errors.Join(err, f.Close()) != nil || os.Rename(f.Name(), name) != nil {
+		_ = os.Remove(f.Name())
+	}
+}

@@ -1,0 +1,232 @@
+package leaks
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/image"
+	"github.com/tightlip/tightlip/scan/detect"
+)
+
+// maxDocument is the size in bytes up to which a manifest, config or attestation is read as a document.
+const maxDocument = 16 << 20
+
+func isDocument(b image.Blob) bool {
+	switch b.Kind {
+	case finding.InConfig, finding.InManifest, finding.InAttestation, finding.InMetadata:
+		return !b.MustUnpack
+	}
+	return false
+}
+
+// document is an image config, as far as it says where things come from.
+type document struct {
+	entries []string // created_by of the history
+	hidden  []string // the same, without credentials
+}
+
+func (d *document) history() []string {
+	if d == nil {
+		return nil
+	}
+	return d.entries
+}
+
+func (d *document) masked() []string {
+	if d == nil {
+		return nil
+	}
+	return d.hidden
+}
+
+// instructions are those behind the fields of an image config.
+var instructions = []struct{ field, name string }{
+	{"config.Env", "ENV"}, {"config.Labels", "LABEL"}, {"config.Cmd", "CMD"}, {"config.Entrypoint", "ENTRYPOINT"},
+	{"config.Healthcheck", "HEALTHCHECK"}, {"config.OnBuild", "ONBUILD"}, {"config.WorkingDir", "WORKDIR"}, {"config.User", "USER"},
+	{"config.Volumes", "VOLUME"}, {"config.Shell", "SHELL"},
+}
+
+// entryOf finds the history entry that a leak in the config comes from, -1 if none does for certain.
+func (d *document) entryOf(k leak) int {
+	var entry int
+	if _, err := fmt.Sscanf(k.Field, "history[%d]", &entry); err == nil {
+		return entry
+	}
+	for _, i := range instructions {
+		if !strings.HasPrefix(k.Field, i.field) {
+			continue
+		}
+		for at, text := range slices.Backward(d.history()) {
+			if strings.Contains(text, i.name+" ") && (k.Key == "" || strings.Contains(text, k.Key)) {
+				return at
+			}
+		}
+	}
+	return -1
+}
+
+// readDocument searches a document, string by string. One that is no JSON is searched as a text.
+func (v *visitor) readDocument(r io.Reader) error {
+	text, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
+	if err != nil {
+		return err
+	}
+	v.piece.bytes += int64(len(text))
+	if len(text) > maxDocument {
+		v.piece.gaps = append(v.piece.gaps, gap{Reason: fmt.Sprintf("a document of more than %d MiB", maxDocument>>20)})
+		_, err := io.Copy(io.Discard, r)
+		return err
+	}
+	kind := v.piece.blob.Kind
+	var doc any
+	if json.Unmarshal(text, &doc) != nil {
+		w := walker{v: v, where: string(kind)}
+		w.text("", "", string(text), detect.Command)
+		return nil
+	}
+	w := walker{v: v, where: documentKind(kind, text)}
+	if kind == finding.InConfig {
+		v.piece.doc = w.config(text)
+	}
+	w.value("", "", doc)
+	return nil
+}
+
+// documentKind names what a document is.
+func documentKind(kind finding.Kind, text []byte) string {
+	if kind != finding.InAttestation {
+		return string(kind)
+	}
+	switch head := text[:min(len(text), 4096)]; {
+	case bytes.Contains(head, []byte("spdx")) || bytes.Contains(head, []byte("SPDX")) || bytes.Contains(head, []byte("cyclonedx")):
+		return "sbom"
+	case bytes.Contains(head, []byte("provenance")):
+		return "provenance"
+	}
+	return "attestation"
+}
+
+// config reads what later questions need.
+func (w *walker) config(text []byte) *document {
+	var config struct {
+		History []struct {
+			CreatedBy string `json:"created_by"`
+		} `json:"history"`
+	}
+	if json.Unmarshal(text, &config) != nil {
+		return nil
+	}
+	d := &document{}
+	for _, h := range config.History {
+		d.entries = append(d.entries, h.CreatedBy)
+		d.hidden = append(d.hidden, mask(w.v.search.options.Detector, clip(h.CreatedBy)))
+	}
+	return d
+}
+
+// walker goes through a JSON document.
+type walker struct {
+	v     *visitor
+	where string
+}
+
+// value looks at a value, whose field's whole name is path and whose own is name.
+func (w *walker) value(path, name string, value any) {
+	switch value := value.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			field := key
+			if path != "" {
+				field = path + "." + key
+			}
+			w.text(field, "", key, detect.File)
+			w.value(field, key, value[key])
+		}
+	case []any:
+		if command, ok := joined(path, value); ok {
+			w.text(path, "", command, detect.Command)
+			return
+		}
+		for i, element := range value {
+			w.value(fmt.Sprintf("%s[%d]", path, i), name, element)
+		}
+	case string:
+		w.leaf(path, name, value)
+	}
+}
+
+// joined is the command that a list of words is.
+func joined(path string, list []any) (string, bool) {
+	last := path[strings.LastIndexByte(path, '.')+1:]
+	if !slices.Contains([]string{"Cmd", "Entrypoint", "Shell", "Test", "OnBuild"}, last) {
+		return "", false
+	}
+	var words []string
+	for _, e := range list {
+		if s, ok := e.(string); ok {
+			words = append(words, s)
+		}
+	}
+	return strings.Join(words, " "), true
+}
+
+func (w *walker) leaf(path, name, text string) {
+	list, _, _ := strings.Cut(path, "[")
+	switch {
+	case strings.HasSuffix(list, "config.Env"):
+		w.text(path, "", text, detect.Setting)
+	case strings.HasPrefix(path, "history["), w.where == string(finding.InMetadata):
+		w.text(path, "", text, detect.Command)
+	default:
+		key := strings.TrimPrefix(name, "build-arg:")
+		w.text(path, key, text, detect.Setting)
+		w.wrapped(path, text)
+	}
+}
+
+// wrapped looks into what is text in base64, as provenance has the Dockerfile.
+func (w *walker) wrapped(path, text string) {
+	if len(text) < 40 {
+		return
+	}
+	plain, err := base64.StdEncoding.DecodeString(text)
+	if err == nil && utf8.Valid(plain) {
+		w.text(path, "", string(plain), detect.Command)
+	}
+}
+
+// text looks at one text of a document. A key makes it a setting of that name.
+func (w *walker) text(field, key, text string, kind detect.Kind) {
+	before := 0
+	if key != "" {
+		before = len(key) + 1
+		text = key + "=" + text
+	}
+	for _, m := range w.v.search.options.Detector.Find(detect.Content{Data: []byte(text), Kind: kind}) {
+		k := w.v.leak(m)
+		k.Field, k.Offset, k.Where = mask(w.v.search.options.Detector, field), int64(max(0, m.Start-before)), w.place(field)
+		w.v.add(k)
+	}
+}
+
+// place names the part of the document: "config.Env", "history", "manifest.annotations".
+func (w *walker) place(field string) string {
+	switch list, _, _ := strings.Cut(field, "["); {
+	case w.where == string(finding.InConfig) && strings.HasPrefix(list, "history"):
+		return "history"
+	case w.where == string(finding.InConfig):
+		parts := strings.SplitN(list, ".", 3)
+		return strings.Join(parts[:min(2, len(parts))], ".")
+	case w.where == string(finding.InManifest) && strings.Contains(list, "annotations"):
+		return "manifest.annotations"
+	}
+	return w.where
+}

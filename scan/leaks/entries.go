@@ -1,0 +1,130 @@
+package leaks
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/image"
+)
+
+// entries are what a layer puts in the place of others: the names of its files as hashes, because there may be millions, and its
+// whiteouts. See https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts.
+type entries struct {
+	Names     []uint64 // sorted; the lowest bit is set for folders
+	Whiteouts []string // what is deleted
+	Opaque    []string // folders whose contents are deleted
+}
+
+// hashName is FNV-1a, the same in each process, because caches keep it.
+func hashName(name string) uint64 {
+	h := uint64(0xcbf29ce484222325)
+	for i := range len(name) {
+		h = (h ^ uint64(name[i])) * 0x100000001b3
+	}
+	return h &^ 1
+}
+
+// maxEntries bounds the memory for a layer. What later layers do to files is not told beyond.
+const maxEntries = 8 << 20
+
+const (
+	whiteout = ".wh."
+	opaque   = ".wh..wh..opq"
+)
+
+func (e *entries) add(name string) {
+	folder := strings.HasSuffix(name, "/")
+	name = clean(name)
+	dir, base := path.Split(name)
+	hidden, white := strings.CutPrefix(base, whiteout)
+	switch {
+	case len(e.Names)+len(e.Whiteouts)+len(e.Opaque) >= maxEntries:
+	case base == opaque:
+		e.Opaque = append(e.Opaque, dir)
+	case strings.HasPrefix(base, whiteout+whiteout): // bookkeeping of AUFS
+	case white && hidden != "" && hidden != "." && hidden != "..":
+		e.Whiteouts = append(e.Whiteouts, dir+hidden)
+	case folder:
+		e.Names = append(e.Names, hashName(name)|1)
+	default:
+		e.Names = append(e.Names, hashName(name))
+	}
+}
+
+func clean(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
+
+func (e *entries) seal() {
+	slices.Sort(e.Names)
+	e.Names = slices.Compact(e.Names)
+}
+
+// has tells whether there is an entry of this name, and whether it is a folder.
+func (e *entries) has(name string) (there, folder bool) {
+	h := hashName(name)
+	if _, ok := slices.BinarySearch(e.Names, h); ok {
+		return true, false
+	}
+	_, ok := slices.BinarySearch(e.Names, h|1)
+	return ok, ok
+}
+
+// hides says what the layer does to a file of a lower one: "" for nothing.
+func (e *entries) hides(name string) finding.Status {
+	if there, _ := e.has(name); there {
+		return finding.Overwritten
+	}
+	for dir := path.Dir(name); dir != "." && dir != "/"; dir = path.Dir(dir) {
+		if there, folder := e.has(dir); there && !folder {
+			return finding.Overwritten
+		}
+	}
+	for _, w := range e.Whiteouts {
+		if name == w || strings.HasPrefix(name, w+"/") {
+			return finding.Deleted
+		}
+	}
+	for _, dir := range e.Opaque {
+		if strings.HasPrefix(name, dir) {
+			return finding.Deleted
+		}
+	}
+	return ""
+}
+
+// stack is what the layers of each platform do to those below.
+type stack map[string][]*entries
+
+func (s *search) above(l image.Layout) stack {
+	out := stack{}
+	for _, p := range l.Platforms {
+		name := ""
+		if len(l.Platforms) > 1 {
+			name = p.String()
+		}
+		for _, layer := range p.Layers {
+			var e *entries
+			for _, q := range s.order {
+				if q.entries != nil && (layer.Digest != "" && q.blob.Digest == layer.Digest || layer.Path != "" && q.blob.Path == layer.Path) {
+					e = q.entries
+				}
+			}
+			out[name] = append(out[name], e)
+		}
+	}
+	return out
+}
+
+// status says what is to be seen of a file of a layer, counted from 1.
+func (s stack) status(platform string, layer int, name string) finding.Status {
+	for _, e := range s[platform][min(layer, len(s[platform])):] {
+		if e == nil {
+			continue
+		}
+		if status := e.hides(clean(name)); status != "" {
+			return status
+		}
+	}
+	return finding.Visible
+}

@@ -1,0 +1,401 @@
+// Package leaks finds the credentials in an image that nobody has named: in its layers, with the files that later layers delete
+// or overwrite, in its config, history and annotations, and in what refers to it.
+package leaks
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/image"
+	"github.com/tightlip/tightlip/scan"
+	"github.com/tightlip/tightlip/scan/detect"
+	"golang.org/x/sync/errgroup"
+)
+
+// Options are how to search. Detector has to be set.
+type Options struct {
+	Detector *detect.Detector
+	Cache    *Cache            // of what layers hold; may be nil
+	Progress func(bytes int64) // called now and then with the bytes searched so far; may be nil
+	// Origins says which Dockerfile lines made the entries of an image's history, nil where it does not know;
+	// may be nil itself.
+	Origins func(history []string) []*finding.Source
+	// Base tells the layers that are not to be reported, by diff ID or digest: those of a base image. May be nil.
+	Base map[string]bool
+	// Last, if it is over 0, is how many of the topmost layers are reported.
+	Last int
+}
+
+// Result is what was found in one image.
+type Result struct {
+	Ref      string
+	Layout   image.Layout
+	History  []string // of the first platform
+	Layers   []Layer
+	Findings []finding.Leak
+	Unread   []Unread
+	Stats    Stats
+}
+
+// Layer is one layer of the first platform.
+type Layer struct {
+	Digest    string
+	CreatedBy string // masked
+	Size      int64  // as stored, in bytes; -1 if unknown
+}
+
+// Unread is something that could not be searched.
+type Unread struct {
+	finding.Location
+	Reason string
+}
+
+// Stats are what was looked at.
+type Stats struct {
+	Layers int
+	Files  int64
+	Bytes  int64 // unpacked ones included
+	Cached int   // layers that were known from an earlier search
+	Time   time.Duration
+}
+
+// windowLimit bounds the memory for unpacking.
+const windowLimit = 64 << 20
+
+// Find searches an image. What could not be read is in the Result; the error is for what ended the search.
+func Find(ctx context.Context, img image.Image, o Options) (*Result, error) {
+	start := time.Now()
+	s := &search{options: o, work: make(chan batch)}
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(s.look)
+	}
+	err := s.blobs(ctx, img)
+	close(s.work)
+	workers.Wait()
+	if err != nil {
+		return nil, err
+	}
+	l, err := img.Layout(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", img.Ref(), err)
+	}
+	r := &Result{Ref: img.Ref(), Layout: l}
+	s.place(r)
+	r.Stats.Time = time.Since(start)
+	return r, nil
+}
+
+// search is the search of one image.
+type search struct {
+	options Options
+	work    chan batch
+	bytes   atomic.Int64
+
+	order []*piece
+}
+
+// look searches what the walks hand over.
+func (s *search) look() {
+	for b := range s.work {
+		b.look()
+		b.visitor.pending.Done()
+	}
+}
+
+// piece is what was found in one blob.
+type piece struct {
+	blob    image.Blob
+	size    int64
+	leaks   []leak
+	gaps    []gap
+	entries *entries // of a layer
+	files   int64
+	bytes   int64
+	cached  bool
+	doc     *document // of a config
+}
+
+// leak is a credential in a blob, before it is known which place in the image that blob has. It is what the cache keeps: all of its
+// texts are masked.
+type leak struct {
+	Rule     string           `json:"rule"`
+	Title    string           `json:"title"`
+	Severity finding.Severity `json:"severity"`
+	Fix      string           `json:"fix,omitempty"`
+	Where    string           `json:"where"`
+	Path     string           `json:"path,omitempty"`
+	Inner    string           `json:"inner,omitempty"`
+	Field    string           `json:"field,omitempty"`
+	Key      string           `json:"key,omitempty"`
+	Line     int              `json:"line,omitempty"`
+	Offset   int64            `json:"offset"`
+	Encoding string           `json:"encoding,omitempty"`
+	Hint     string           `json:"hint,omitempty"`
+	Ignored  string           `json:"ignored,omitempty"`
+}
+
+// gap is something in a blob that could not be read.
+type gap struct {
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
+}
+
+// blobs searches every blob: those that can be opened at any time in parallel, the others as they come. What fails is noted, and the
+// rest is searched all the same; the error is ctx's, or that there was nothing to search.
+func (s *search) blobs(ctx context.Context, img image.Image) error {
+	group := errgroup.Group{}
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	defer func() { _ = group.Wait() }() // its functions return nothing
+	for b, err := range img.Blobs(ctx) {
+		if err != nil && (ctx.Err() != nil || len(s.order) == 0) {
+			return fmt.Errorf("searching %s: %w", img.Ref(), err)
+		}
+		p := &piece{blob: b, size: b.Size}
+		s.order = append(s.order, p)
+		if err != nil {
+			p.fail(s.options.Detector, err)
+			return nil
+		}
+		if s.options.Cache.load(p) {
+			continue
+		}
+		look := func() error {
+			if err := s.blob(ctx, p); err != nil {
+				p.fail(s.options.Detector, err)
+			}
+			return nil
+		}
+		if b.Sequential {
+			_ = look()
+			continue
+		}
+		group.Go(look)
+	}
+	_ = group.Wait()
+	return ctx.Err()
+}
+
+// fail notes that a blob was not, or not completely, read.
+func (p *piece) fail(d *detect.Detector, err error) {
+	p.gaps = append(p.gaps, gap{Path: mask(d, clip(p.blob.Path)), Reason: mask(d, err.Error())})
+}
+
+// blob searches one blob.
+func (s *search) blob(ctx context.Context, p *piece) error {
+	v := &visitor{search: s, piece: p}
+	if p.blob.MustUnpack {
+		p.entries = &entries{}
+	}
+	if p.blob.Kind == finding.InFile && !p.blob.MustUnpack {
+		p.files = 1
+	}
+	v.texts(p.blob.Text)
+	r, err := p.blob.Open()
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", describe(p.blob), err)
+	}
+	defer r.Close()
+	if isDocument(p.blob) {
+		if err := v.readDocument(r); err != nil {
+			return fmt.Errorf("reading %s: %w", describe(p.blob), err)
+		}
+		return nil
+	}
+	limits := scan.Limits{MustUnpack: p.blob.MustUnpack, Window: windowLimit}
+	err = scan.Walk(ctx, r, v.name(), v, limits)
+	v.pending.Wait()
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", describe(p.blob), err)
+	}
+	if p.entries != nil {
+		p.entries.seal()
+	}
+	s.options.Cache.store(p)
+	return nil
+}
+
+func describe(b image.Blob) string {
+	return fmt.Sprintf("%s %s", b.Kind, cmp.Or(b.Path, b.Digest))
+}
+
+// place turns what was found in blobs into findings about the image.
+func (s *search) place(r *Result) {
+	l := r.Layout
+	config := s.config(l)
+	origins := make([]*finding.Source, len(config.history()))
+	if s.options.Origins != nil {
+		copy(origins, s.options.Origins(config.history()))
+	}
+	r.History = config.masked()
+	r.Layers = s.layers(l, r.History)
+	above := s.above(l)
+	for _, p := range s.order {
+		platform, layer, history := locate(l, p.blob)
+		r.Stats.Files += p.files
+		r.Stats.Bytes += p.bytes
+		if p.blob.MustUnpack {
+			r.Stats.Layers++
+			if p.cached {
+				r.Stats.Cached++
+			}
+		}
+		for _, g := range p.gaps {
+			where := finding.Location{Kind: p.blob.Kind, Platform: platform, Digest: p.blob.Digest, Layer: layer, Path: g.Path}
+			r.Unread = append(r.Unread, Unread{where, g.Reason})
+		}
+		if s.inBase(l, layer, p.blob) {
+			continue
+		}
+		for _, k := range p.leaks {
+			f := finding.Leak{
+				Rule: k.Rule, Title: k.Title, Severity: k.Severity, Fix: k.Fix, Where: k.Where, Platform: platform, Layer: layer, Digest: p.blob.Digest,
+				Path: k.Path, Inner: k.Inner, Field: k.Field, Key: k.Key, Line: k.Line, Offset: k.Offset, Encoding: k.Encoding, Hint: k.Hint, Ignored: k.Ignored,
+			}
+			if layer > 0 && k.Path != "" {
+				f.Status = above.status(platform, layer, k.Path)
+			} else if k.Path != "" {
+				f.Status = finding.Visible
+			}
+			entry := history
+			if p.blob.Kind == finding.InConfig {
+				entry = config.entryOf(k)
+			}
+			if entry >= 0 && entry < len(r.History) {
+				f.CreatedBy = r.History[entry]
+				f.Source = s.source(origins[entry])
+			}
+			r.Findings = append(r.Findings, f)
+		}
+	}
+	for _, absent := range l.Absent {
+		r.Unread = append(r.Unread, Unread{
+			finding.Location{Kind: finding.InManifest, Platform: absent.String(), Digest: absent.Manifest},
+			"absent: the image has this platform, but it is not here: scan registry:NAME instead",
+		})
+	}
+	r.Findings = number(distinct(r.Findings))
+}
+
+// source is an instruction as a report may show it.
+func (s *search) source(o *finding.Source) *finding.Source {
+	if o == nil {
+		return nil
+	}
+	c := *o
+	c.Text = mask(s.options.Detector, c.Text)
+	return &c
+}
+
+// config is that of the first platform.
+func (s *search) config(l image.Layout) *document {
+	if len(l.Platforms) > 0 {
+		for _, p := range s.order {
+			if p.doc != nil && p.blob.Digest == l.Platforms[0].Config {
+				return p.doc
+			}
+		}
+	}
+	return nil
+}
+
+func (s *search) layers(l image.Layout, history []string) []Layer {
+	if len(l.Platforms) == 0 {
+		return nil
+	}
+	var out []Layer
+	for _, layer := range l.Platforms[0].Layers {
+		n := Layer{Digest: layer.Digest, Size: -1}
+		if layer.History >= 0 && layer.History < len(history) {
+			n.CreatedBy = history[layer.History]
+		}
+		for _, p := range s.order {
+			if p.blob.Digest != "" && p.blob.Digest == layer.Digest || layer.Path != "" && p.blob.Path == layer.Path {
+				n.Size = p.size
+			}
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// inBase tells whether what is in a blob is not to be reported.
+func (s *search) inBase(l image.Layout, layer int, b image.Blob) bool {
+	if layer == 0 {
+		return false
+	}
+	for _, p := range l.Platforms {
+		if layer > len(p.Layers) || p.Layers[layer-1].Digest != b.Digest && p.Layers[layer-1].Path != b.Path {
+			continue
+		}
+		if s.options.Last > 0 && layer <= len(p.Layers)-s.options.Last {
+			return true
+		}
+		return s.options.Base[p.Layers[layer-1].DiffID] || s.options.Base[b.Digest]
+	}
+	return false
+}
+
+// locate says which platform and layer, counted from 1, a blob is, and which entry of the history made it. The platform is named only
+// in images for several.
+func locate(l image.Layout, b image.Blob) (platform string, layer, history int) {
+	for _, p := range l.Platforms {
+		name := ""
+		if len(l.Platforms) > 1 {
+			name = p.String()
+		}
+		if b.Digest != "" && (p.Manifest == b.Digest || p.Config == b.Digest) {
+			return name, 0, -1
+		}
+		for i, layer := range p.Layers {
+			if layer.Digest != "" && layer.Digest == b.Digest || layer.Path != "" && layer.Path == b.Path {
+				return name, i + 1, layer.History
+			}
+		}
+	}
+	return "", 0, -1
+}
+
+// distinct leaves out findings at a place that is known already: docker save adds copies of the config in old formats.
+func distinct(list []finding.Leak) []finding.Leak {
+	inConfig := map[string]bool{}
+	for _, f := range list {
+		if f.Where != "metadata" && f.Where != "file" {
+			inConfig[f.Rule+f.Hint] = true
+		}
+	}
+	list = slices.DeleteFunc(list, func(f finding.Leak) bool { return f.Where == "metadata" && inConfig[f.Rule+f.Hint] })
+	slices.SortStableFunc(list, func(a, b finding.Leak) int {
+		return cmp.Or(cmp.Compare(a.Platform, b.Platform), cmp.Compare(a.Layer, b.Layer), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Inner, b.Inner),
+			cmp.Compare(a.Field, b.Field), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Rule, b.Rule))
+	})
+	return slices.CompactFunc(list, func(a, b finding.Leak) bool {
+		return a.Rule == b.Rule && a.Platform == b.Platform && a.Digest == b.Digest && a.Path == b.Path && a.Inner == b.Inner && a.Field == b.Field && a.Offset == b.Offset
+	})
+}
+
+// number gives each finding its fingerprint.
+func number(list []finding.Leak) []finding.Leak {
+	seen := map[string]int{}
+	for i := range list {
+		f := &list[i]
+		place := strings.Join([]string{f.Rule, f.Where, f.Path, f.Inner, f.Key, f.Platform}, "\x00")
+		if f.Where != "file" {
+			place += "\x00" + f.Field
+		}
+		seen[place]++
+		sum := sha256.Sum256(fmt.Appendf(nil, "tightlip leak v1\x00%s\x00%d", place, seen[place]))
+		f.Fingerprint = hex.EncodeToString(sum[:8])
+	}
+	return list
+}

@@ -1,0 +1,266 @@
+package leaks
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/scan"
+	"github.com/tightlip/tightlip/scan/detect"
+)
+
+const (
+	chunk   = 1 << 20   // bytes of a file that are looked at together
+	overlap = 8 << 10   // bytes that are looked at twice, so that nothing is cut in two
+	ahead   = 320 << 10 // bytes that the walk may have shown before it says whose they are
+	maxKept = 1000      // leaks of one blob
+	maxText = 2000      // characters of a path that are kept
+)
+
+// visitor looks for credentials in all that a walk finds in one blob.
+type visitor struct {
+	search *search
+	piece  *piece
+
+	pending sync.WaitGroup // batches that are being looked at
+	mu      sync.Mutex     // over what they add
+}
+
+// name is what paths in the blob begin with.
+func (v *visitor) name() string {
+	b := v.piece.blob
+	if b.MustUnpack || b.Kind == finding.InLayer {
+		return ""
+	}
+	return b.Path
+}
+
+// texts looks at what a tar header or a folder knows about a file besides its bytes.
+func (v *visitor) texts(text map[string]string) {
+	for _, field := range slices.Sorted(maps.Keys(text)) {
+		v.text(v.name(), "", field, text[field])
+	}
+}
+
+func (v *visitor) text(file, inner, field, value string) {
+	if len(value) < 8 {
+		return
+	}
+	for _, m := range v.search.options.Detector.Find(detect.Content{Data: []byte(value)}) {
+		k := v.leak(m)
+		k.Path, k.Inner, k.Field, k.Offset = file, inner, field, int64(m.Start)
+		v.add(k)
+	}
+}
+
+func (v *visitor) leak(m detect.Match) leak {
+	k := leak{Rule: m.Rule.ID, Title: m.Rule.Title, Severity: m.Rule.Severity, Fix: m.Fix, Key: m.Key, Encoding: m.Encoding, Hint: m.Hint, Where: whereOf(v.piece.blob.Kind)}
+	if k.Fix == "" {
+		k.Fix = m.Rule.Fix
+	}
+	return k
+}
+
+// whereOf names the part of an image.
+func whereOf(kind finding.Kind) string {
+	switch kind {
+	case finding.InLayer, finding.InFile:
+		return "file"
+	}
+	return string(kind)
+}
+
+// add keeps a leak, with texts that show nothing.
+func (v *visitor) add(k leak) {
+	d := v.search.options.Detector
+	k.Path, k.Inner, k.Key = mask(d, clip(k.Path)), mask(d, clip(k.Inner)), mask(d, clip(k.Key))
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	p := v.piece
+	if len(p.leaks) < maxKept {
+		p.leaks = append(p.leaks, k)
+	} else if len(p.leaks) == maxKept && !slices.ContainsFunc(p.gaps, func(g gap) bool { return g.Reason == tooMany }) {
+		p.gaps = append(p.gaps, gap{Path: k.Path, Reason: tooMany})
+	}
+}
+
+const tooMany = "more leaks than are reported for one layer"
+
+func clip(s string) string {
+	if len(s) > maxText {
+		return strings.ToValidUTF8(s[:maxText], "") + "…"
+	}
+	return s
+}
+
+// mask is a text without the credentials in it.
+func mask(d *detect.Detector, text string) string {
+	if len(text) < 8 {
+		return text
+	}
+	return maskAs(d, text, detect.Command)
+}
+
+func maskAs(d *detect.Detector, text string, kind detect.Kind) string {
+	for _, m := range slices.Backward(d.Find(detect.Content{Data: []byte(text), Kind: kind})) {
+		text = text[:m.Start] + "***" + text[m.End:]
+	}
+	return text
+}
+
+// Stream implements scan.Visitor.
+func (v *visitor) Stream(p scan.Path) scan.Sink {
+	return &sink{visitor: v, origin: p, here: p, buf: buffers.Get().([]byte)[:0]}
+}
+
+// Unread implements scan.Visitor.
+func (v *visitor) Unread(p scan.Path, why error) {
+	d := v.search.options.Detector
+	v.piece.gaps = append(v.piece.gaps, gap{Path: mask(d, clip(p.String())), Reason: mask(d, why.Error())})
+}
+
+// sink cuts one stream into files, and these into parts. The walk says which file bytes belong to after they have passed, so they
+// wait in a buffer; a full one is looked at by another goroutine.
+type sink struct {
+	visitor *visitor
+	origin  scan.Path
+	here    scan.Path // whose bytes those from start on are
+	start   int64     // where in the stream the file begins
+	cutAt   int64     // up to where it was cut already
+	lines   int       // line breaks of the file before cutAt
+	buf     []byte    // the stream from base on
+	base    int64
+	parts   []part // of buf
+}
+
+// part is a file, or as much of it as is looked at together.
+type part struct {
+	path     scan.Path
+	start    int64 // of the file
+	from, to int64 // in the stream
+	lines    int   // line breaks of the file before from
+}
+
+var buffers = sync.Pool{New: func() any { return []byte(nil) }}
+
+// Write implements scan.Sink.
+func (s *sink) Write(p []byte) {
+	s.buf = append(s.buf, p...)
+	for s.end()-s.cutAt >= chunk+ahead {
+		s.cut(s.cutAt + chunk)
+		s.lines -= bytes.Count(s.bytes(s.cutAt-overlap, s.cutAt), newline)
+		s.cutAt -= overlap
+	}
+	if s.cutAt-s.base >= chunk {
+		s.flush()
+	}
+	v := s.visitor
+	v.piece.bytes += int64(len(p))
+	total := v.search.bytes.Add(int64(len(p)))
+	if f := v.search.options.Progress; f != nil {
+		f(total)
+	}
+}
+
+func (s *sink) end() int64                  { return s.base + int64(len(s.buf)) }
+func (s *sink) bytes(from, to int64) []byte { return s.buf[from-s.base : to-s.base] }
+
+// cut ends a part at a place in the stream.
+func (s *sink) cut(to int64) {
+	if to = min(to, s.end()); to <= s.cutAt {
+		return
+	}
+	s.parts = append(s.parts, part{s.here, s.start, s.cutAt, to, s.lines})
+	if to-s.start >= chunk {
+		s.lines += bytes.Count(s.bytes(s.cutAt, to), newline) // there may be more of the file
+	}
+	s.cutAt = to
+}
+
+// smallBatch is how many bytes are looked at at once rather than handed over.
+const smallBatch = 64 << 10
+
+// flush has the parts looked at, and keeps what is not cut yet.
+func (s *sink) flush() {
+	full := batch{visitor: s.visitor, buf: s.buf, base: s.base, parts: s.parts}
+	s.buf = append(buffers.Get().([]byte)[:0], s.buf[s.cutAt-s.base:]...)
+	s.base, s.parts = s.cutAt, nil
+	if len(full.buf) < smallBatch {
+		full.look()
+		return
+	}
+	s.visitor.pending.Add(1)
+	s.visitor.search.work <- full
+}
+
+// batch is a piece of a stream with the parts that are in it.
+type batch struct {
+	visitor *visitor
+	buf     []byte
+	base    int64
+	parts   []part
+}
+
+// look searches the parts.
+func (b batch) look() {
+	for _, p := range b.parts {
+		data := b.buf[p.from-b.base : p.to-b.base]
+		for _, m := range b.visitor.search.options.Detector.Find(detect.Content{Path: p.path.Innermost(), Data: data, Rest: p.from > p.start}) {
+			k := b.visitor.leak(m)
+			k.Path, k.Inner = b.visitor.names(p.path)
+			k.Offset = p.from - p.start + int64(m.Start)
+			if isLines(data) {
+				k.Line = 1 + p.lines + bytes.Count(data[:m.Start], newline)
+			}
+			k.Ignored = inlineIgnore(data, m)
+			b.visitor.add(k)
+		}
+	}
+	buffers.Put(b.buf)
+}
+
+var newline = []byte{'\n'}
+
+// isLines tells whether a line number means anything: in text.
+func isLines(data []byte) bool { return bytes.IndexByte(data[:min(len(data), 8000)], 0) < 0 }
+
+// names are the file in the image and what is in it.
+func (v *visitor) names(p scan.Path) (file, inner string) {
+	if name := v.name(); name != "" {
+		rest := strings.TrimPrefix(p.String(), name)
+		return name, strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(rest, "!"), "/"), "!")
+	}
+	return p.Split()
+}
+
+// Member implements scan.Sink.
+func (s *sink) Member(p scan.Path, offset int64) {
+	s.cut(offset)
+	s.here, s.start, s.cutAt, s.lines = p, offset, max(offset, s.base), 0
+	if p == s.origin {
+		return
+	}
+	s.visitor.piece.files++
+	if e := s.visitor.piece.entries; e != nil && p.Top() {
+		e.add(p.File())
+	}
+}
+
+// Text implements scan.Sink.
+func (s *sink) Text(field, value string) {
+	if field == "name" && len(value) < 64 {
+		return // it is too short for anything but a path
+	}
+	file, inner := s.visitor.names(s.here)
+	s.visitor.text(file, inner, field, value)
+}
+
+// Close implements scan.Sink.
+func (s *sink) Close() {
+	s.cut(s.end())
+	s.flush()
+	s.buf = nil
+}
