@@ -54,12 +54,6 @@ var keyFormats = []format{
 		settings: []setting{on("*"+locked, whatever).as(&lockedKeyRule), on("*", whatever)},
 	},
 	{
-		rule: Rule{ID: "age-secret-key", Title: "age secret key", Severity: finding.Critical,
-			Why: "Whoever has the key can decrypt all files that were made for it, such as those of SOPS.", Fix: asFile("age", "/root/.config/sops/age/keys.txt", "sops decrypt …")},
-		marks: []string{ageMark},
-		read:  readAge,
-	},
-	{
 		rule: Rule{ID: "gnupg-private-key", Title: "GnuPG private key", Severity: finding.Critical,
 			Why: "Whoever has the key ring can sign as its owner and read what was encrypted for them.", Fix: asFile("gpg", "/run/secrets/key.gpg", "gpg --import /run/secrets/key.gpg && … && rm -rf ~/.gnupg")},
 		paths:    []string{"secring.gpg", "*.gpg", "*.pgp"},

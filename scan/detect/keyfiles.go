@@ -242,22 +242,3 @@ func readPuTTY(text []byte, yield func(pair) bool) {
 	}
 	file(text, key, yield)
 }
-
-const (
-	ageMark   = "AGE-SECRET-KEY-1"
-	ageLength = 58 // characters after the mark, with the checksum
-)
-
-// readAge reads the identities of age, https://age-encryption.org.
-func readAge(text []byte, yield func(pair) bool) {
-	for at := indexFrom(text, 0, ageMark); at < len(text); at = indexFrom(text, at, ageMark) {
-		end := at + len(ageMark)
-		for end < len(text) && (isUpper(text[end]) || isDigit(text[end])) {
-			end++
-		}
-		if end-at == len(ageMark)+ageLength && !yield(pair{"", string(text[at:end]), at, end}) {
-			return
-		}
-		at = end
-	}
-}

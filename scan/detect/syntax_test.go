@@ -14,7 +14,7 @@ var everyReader = map[string]reader{
 	"ini": readINI, "directives": readDirectives, "columns": readColumns, "json": readJSON, "yaml": readYAML, "toml": readTOML, "xml": readXML,
 	"netrc": readNetrc, "commands": readCommands, "code": readCode, "urls": readURLs, "channels": readChannels, "pem": readPEM, "whole": readWhole,
 	"manifests": readManifests, "pkcs12": readPKCS12, "keystore": readKeystore, "keepass": readKeePass, "gnupg": readGnuPG, "agent key": readAgentKey,
-	"putty": readPuTTY, "age": readAge, "both": both(readINI, readURLs), "xml or json": both(readIfXML, readIfJSON),
+	"putty": readPuTTY, "both": both(readINI, readURLs), "xml or json": both(readIfXML, readIfJSON),
 }
 
 // showPairs writes pairs as key=value, and checks where they are.
@@ -111,7 +111,7 @@ func TestReadersStop(t *testing.T) {
 func TestReadersAreLinear(t *testing.T) {
 	const size = 1 << 20
 	units := []string{"{", "[", "{\"a\":", "\"", "'", "\\", "/*", "//", "a: {", "- ", "- a:\n", "a:\n", " ", "\n", "=", ":", "a=b ", "a:\n ", "<", "<a>", "<a b=\"", "<!--", "</a>", "&", "://", "a://b:c@", "@",
-		"machine ", "machine a login b ", "password a ", "macdef ", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\n" + strings.Repeat("MIIE", 20) + "\n", ageMark, "PuTTY-User-Key-File-", "\"\"\"", "a = [", "[a", "a = \"\"\"\n", "---\n", "kind: Secret\n", "---\nkind: Secret\n", "a: |\n", "x", "\x00", "--a ", "<<\"a\">>,", "a = 'b' ", "/t/", "https://a/t/b\n"}
+		"machine ", "machine a login b ", "password a ", "macdef ", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\n" + strings.Repeat("MIIE", 20) + "\n", "PuTTY-User-Key-File-", "\"\"\"", "a = [", "[a", "a = \"\"\"\n", "---\n", "kind: Secret\n", "---\nkind: Secret\n", "a: |\n", "x", "\x00", "--a ", "<<\"a\">>,", "a = 'b' ", "/t/", "https://a/t/b\n"}
 	for name, read := range everyReader {
 		for _, unit := range units {
 			text := []byte(strings.Repeat(unit, size/len(unit)))
