@@ -33,7 +33,7 @@ lint:
 
 bench:
 	.ci/setup
-	go test -run '^$$' -bench . -benchtime 2s ./proof/... ./scan/... ./internal/...
+	go test -run '^$$' -bench . -benchtime 2s ./proof/... ./scan/... ./internal/... ./test/scan
 	.ci/bench
 
 # Each fuzz target for FUZZTIME.

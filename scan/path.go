@@ -103,3 +103,6 @@ func (p Path) Innermost() string {
 	}
 	return name
 }
+
+// Unpacked tells whether p is what the blob itself decompresses to.
+func (p Path) Unpacked() bool { return p.decoded && p.outer != nil && p.outer.outer == nil }

@@ -13,11 +13,12 @@ import (
 
 // nameAnchors are parts of the names of settings that hold secrets, in any case.
 var nameAnchors = []string{
-	"passw", "passphrase", "_pass", "pass=", "pass:", "pass\"", "pass'", "passcode", "_pwd", "pwd=", "pwd:", "pwd\"",
+	"passw", "_pass", "pass=", "pass:", "pass\"", "pass'", "passcode", "_pwd", "pwd=", "pwd:", "pwd\"",
 	"secret", "token", "apikey", "api_key", "api-key", "access_key", "access-key", "accesskey", "auth_key", "authkey", "auth-key",
 	"credential", "private_key", "private-key", "privatekey", "signing_key", "signing-key", "signingkey", "encryption_key", "encryptionkey", "encryption-key",
 	"master_key", "master-key", "masterkey", "account_key", "accountkey", "license_key", "licensekey", "deploy_key", "session_key",
-	"_auth=", "auth\":", "_dsn=", "_pat=", "jwt_", "authorization", "connectionstring", "connection_string", "requirepass", "app_key", "appkey",
+	"pwd ", "pass ", "identified by", "passphrase", "pass_phrase", "bindpw", "authtok", "rootpw", " psk ", "psk=", "psk:", "psk\"", "fernet_key", "routing_key", "routing-key", "integration_key",
+	"_auth=", "auth\":", "auth\\\"", "_dsn=", "_pat=", "jwt_", "authorization", "connectionstring", "connection_string", "requirepass", "app_key", "appkey",
 }
 
 var genericRule = Rule{
@@ -37,6 +38,9 @@ const maxName = 64
 // name looks at the setting whose name has an anchor at the given place.
 func (s *search) name(at int) {
 	text := s.content.Data
+	for at < len(text) && !isNameByte(text[at]) {
+		at++ // an anchor may begin before the name
+	}
 	if at < s.named {
 		return
 	}
@@ -52,12 +56,19 @@ func (s *search) name(at int) {
 	if !secretName(name) {
 		return
 	}
-	v, ok := valueAfter(text, start, end)
+	if name == "PASS" && end < len(text) && text[end] == ':' || start > 0 && text[start-1] == ':' && end+1 < len(text) && text[end] == ':' && text[end+1] > ' ' {
+		return // the result of a test; a part of a URN
+	}
+	settings := isSettings(s.content.Path)
+	v, ok := valueAfter(text, start, end, settings && !isProse(s.content.Path))
 	if !ok {
 		return
 	}
 	value := string(text[v.start:v.end])
-	if placeholder(value) || harmlessValue(value) || s.content.Kind == File && !telling(value, v.quoted, isSettings(s.content.Path)) {
+	if isKeyID(name) && bytes.Contains(bytes.ToLower(text[max(0, start-idReach):min(len(text), v.end+idReach)]), []byte("secret")) {
+		return
+	}
+	if placeholder(value) || harmlessValue(value) || s.content.Kind == File && !telling(value, v.quoted, settings) {
 		return
 	}
 	rule := &genericRule
@@ -65,6 +76,15 @@ func (s *search) name(at int) {
 		rule = &settingRule
 	}
 	s.add(Match{Rule: rule, Start: v.start, End: v.end, Key: name}, byName, value)
+}
+
+// idReach is how many bytes around an access key are searched for the secret that belongs to it.
+const idReach = 200
+
+// isKeyID tells whether a setting is called access key: beside a secret key that is the id.
+func isKeyID(name string) bool {
+	w := nameWords(name)
+	return containsRun(w, []string{"access", "key"}) && !containsRun(w, []string{"secret"}) || containsRun(w, []string{"accesskey"})
 }
 
 func isNameByte(c byte) bool { return isAlnum(c) || c == '_' || c == '-' || c == '.' }
@@ -85,20 +105,24 @@ type span struct {
 }
 
 // assignment is what stands between the name of a setting and its value: of shells, programs, JSON, YAML, XML, command lines.
-var assignment = regexp.MustCompile(`^(?:\\?["'])?\]?[ \t]{0,8}(?:(?::[ \t]*(?:string|str|String|&'static str|&str|char \*|const char \*)[ \t]*=|(?:string|str)[ \t]*=)|:=|=>|===?|[:=]|>|,)[ \t]{0,8}`)
+var assignment = regexp.MustCompile(`^(?:\\?["'])?\]?(?:[ \t]{0,24}(?:(?::[ \t]*(?:string|str|String|&'static str|&str|char \*|const char \*)[ \t]*=|(?:string|str)[ \t]*=)|:=|=>|===?|[:=]|>|,)[ \t]{0,8}|` +
+	`</name>\s{0,40}<value>|\{(?:["'])|[ \t]{1,8}\(?["']|\(["']|[ \t]{1,8}(?:is|to|WITH|BY|FOR \S{1,40}) ["'])`)
 
-// valueAfter finds the value that is assigned to the name in text[start:end].
-func valueAfter(text []byte, start, end int) (v span, ok bool) {
-	rest := text[end:min(len(text), end+48)]
+// valueAfter finds the value that is assigned to the name in text[start:end]. bare says that blanks alone may stand between them.
+func valueAfter(text []byte, start, end int, bare bool) (v span, ok bool) {
+	rest := text[end:min(len(text), end+80)]
 	m := assignment.FindIndex(rest)
 	if m == nil {
-		if text[start] == '-' && len(rest) > 1 && rest[0] == ' ' { // --password value
-			return bareValue(text, end+1)
+		if (bare || text[start] == '-') && len(rest) > 1 && (rest[0] == ' ' || rest[0] == '\t') { // --password value
+			return bareValue(text, end+1+countBlanks(rest[1:]))
 		}
 		return v, false
 	}
 	op := bytes.TrimSpace(rest[:m[1]])
 	at := end + m[1]
+	if last := op[len(op)-1]; len(op) > 1 && (last == '"' || last == '\'') || (last == '"' || last == '\'') && rest[0] <= ' ' {
+		return quotedValue(text, at, last)
+	}
 	if at >= len(text) {
 		return v, false
 	}
@@ -107,6 +131,9 @@ func valueAfter(text []byte, start, end int) (v span, ok bool) {
 		at, quote = at+1, '"'
 	}
 	if quote == '"' || quote == '\'' || quote == '`' {
+		if bytes.HasPrefix(text[at:], []byte{quote, quote, quote}) { // """text"""
+			at += 2
+		}
 		return quotedValue(text, at+1, quote)
 	}
 	if op[len(op)-1] == '>' && !bytes.HasSuffix(op, []byte("=>")) {
@@ -116,6 +143,13 @@ func valueAfter(text []byte, start, end int) (v span, ok bool) {
 		return v, false
 	}
 	return bareValue(text, at)
+}
+
+func countBlanks(b []byte) (n int) {
+	for n < len(b) && (b[n] == ' ' || b[n] == '\t') {
+		n++
+	}
+	return n
 }
 
 // maxValue is how many bytes a value may have: longer ones have a rule of their own.
@@ -149,8 +183,22 @@ var settingFiles = words(`.ini .conf .cfg .cnf .properties .yaml .yml .toml .jso
 
 // isSettings tells whether a file is one of settings: there, a password need not look random.
 func isSettings(name string) bool {
-	base := strings.ToLower(path.Base(name))
-	return settingFiles[path.Ext(base)] || settingFiles[base]
+	name = strings.ToLower(withoutBackup(name))
+	base := path.Base(name)
+	ext := path.Ext(base)
+	switch {
+	case settingFiles[ext], settingFiles[base]:
+		return true
+	case ext == "" || ext == base:
+		return base != "." && (base[0] == '.' || strings.HasPrefix(name, "etc/") || strings.HasPrefix(name, "root/") || strings.HasPrefix(name, "home/"))
+	}
+	return false
+}
+
+// isProse is for files of settings that may as well be of words.
+func isProse(name string) bool {
+	ext := path.Ext(strings.ToLower(name))
+	return ext == ".txt" || ext == ".log" || ext == ".sql"
 }
 
 // telling decides whether what a program or file assigns to a secret's name is one: it has to look random, or like a password that
@@ -158,6 +206,9 @@ func isSettings(name string) bool {
 func telling(value string, quoted, settings bool) bool {
 	if plain, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "=")); err == nil && len(plain) >= 6 && printableASCII(strings.ReplaceAll(string(plain), " ", "_")) {
 		value = string(plain) // words do not become random by being written otherwise
+		if user, pass, both := strings.Cut(value, ":"); both {
+			return password(pass, user)
+		}
 	}
 	if len(value) < 8 || !printableASCII(value) {
 		return false
@@ -175,13 +226,16 @@ func thoughtUp(value string, settings bool) bool {
 
 var (
 	uuidShape = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	harmless  = regexp.MustCompile(`^(/|\./|\.\./|~/|[a-z][a-z0-9+.-]*://|[A-Za-z]:\\)|` + // paths, addresses
+	dotted    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+(\(.*)?$`) // parts of programs, as long as they are words
+	harmless  = regexp.MustCompile(`^(/|\./|\.\./|~/|[a-z][a-z0-9+.-]*://|[A-Za-z]:\\)|` +       // paths, addresses
 		`^[A-Za-z0-9_.-]+\.(go|py|js|ts|rb|c|h|cc|json|ya?ml|toml|xml|txt|md|html?|png|svg|pem|key|crt|cfg|conf|ini|sh|so|com|org|net|io|example)$|` +
-		`%[sdvqxr]|\{[a-zA-Z_0-9.]*\}|\\[nrtux]|\$\(|^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+(\(.*)?$|[a-zA-Z0-9_]\(|^Test[A-Z]|^sha(1|256|384|512)[-:=]|\[\]|->|::|&&|\|\||[{}]`)
+		`%[sdvqxr]|\{[a-zA-Z_0-9.]*\}|\\[nrtux]|\$\(|[a-zA-Z0-9_]\(|^Test[A-Z/]|^--?[a-z]|^\d:\d|^AgB[A-Za-z0-9+/]{200}|^sha(1|256|384|512)[-:=]|\[\]|->|::|&&|\|\||[{}]`)
 )
 
 // harmlessValue knows what is assigned to names of secrets and is none: paths, addresses, templates, expressions, hashes.
-func harmlessValue(value string) bool { return harmless.MatchString(value) }
+func harmlessValue(value string) bool {
+	return harmless.MatchString(value) || dotted.MatchString(value) && surprise(value) < 4*float64(len(value))
+}
 
 func printableASCII(s string) bool {
 	for i := range len(s) {
@@ -206,7 +260,7 @@ func random(value string, quoted bool) bool {
 	case len(value) >= 20:
 		return average >= 4.3 && variety(value) >= 10 && classes(value) >= 2
 	}
-	return quoted && average >= 4.5 && variety(value) >= 8 && classes(value) >= 3
+	return quoted && average >= 4.1 && len(value) >= 12 && variety(value) >= 8 && classes(value) >= 3
 }
 
 func isHex(s string) bool {

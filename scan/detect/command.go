@@ -48,6 +48,8 @@ var commands = []command{
 	{start: "keytool ", options: []string{"-storepass", "-keypass", "-deststorepass", "-srcstorepass"}},
 	{start: "gpg ", options: []string{"--passphrase"}},
 	{start: "htpasswd ", word: 3},
+	{start: "ConvertTo-SecureString ", word: 1},
+	{start: "addprinc ", options: []string{"-pw"}},
 	{start: "rabbitmqctl add_user ", word: 2},
 	{start: "rabbitmqctl change_password ", word: 2},
 	{start: "configure set aws_secret_access_key ", word: 1},

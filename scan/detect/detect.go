@@ -7,6 +7,7 @@
 package detect
 
 import (
+	"bytes"
 	"cmp"
 	"hash/maphash"
 	"slices"
@@ -124,6 +125,7 @@ func (d *Detector) build(tokens []token, own []UserRule, formats []format, names
 		}
 	}
 	wrap("-----BEGIN ")
+	wrap(`"auths"`)
 	for _, text := range names {
 		add(text, true, action{name: true})
 	}
@@ -198,7 +200,8 @@ func (s *search) add(m Match, certainty int, value string) {
 
 // formats reads the content as what its path or a mark in it says it is.
 func (s *search) formats() {
-	if s.content.Rest || s.content.Kind != File {
+	if s.content.Kind != File || s.content.Rest {
+		s.keys()
 		return
 	}
 	tried := map[*format]bool{}
@@ -218,6 +221,16 @@ func (s *search) formats() {
 		if f := s.d.actions[at.id].format; f != nil {
 			try(f)
 		}
+	}
+}
+
+// keys looks for private keys where the format of a file says nothing.
+func (s *search) keys() {
+	if bytes.Contains(s.content.Data, []byte("-----BEGIN ")) {
+		pemKeys(s.content.Data, func(m Match) bool {
+			s.add(m, byShape, string(s.content.Data[m.Start:m.End]))
+			return len(s.found) < maxMatches
+		})
 	}
 }
 
@@ -311,7 +324,7 @@ func (s *search) dropVectors() {
 
 // hint is what may be shown of a value: its first four characters if it is longer than 16, else nothing.
 func hint(value string) string {
-	if len(value) <= 16 {
+	if len(value) <= 16 || strings.HasPrefix(value, "-----") {
 		return ""
 	}
 	for i := range 4 {

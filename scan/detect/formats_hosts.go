@@ -131,4 +131,59 @@ var hostFormats = []format{
 		read:     readINI,
 		settings: []setting{on("psk|password|private_key_passwd|wep_key*|wpa_passphrase|wpa_psk|sae_password|security.passphrase|security.presharedkey", plain)},
 	},
+	{
+		rule: Rule{ID: "mounted-secret", Title: "secret that was mounted", Severity: finding.High,
+			Why: "Files in /run/secrets are there while a step or a container runs, and in no image.",
+			Fix: "RUN --mount=type=secret,id=NAME …   # and copy nothing to /run/secrets"},
+		paths: []string{"run/secrets/*"},
+		read:  readWhole,
+	},
+	{
+		rule: Rule{ID: "erlang-cookie", Title: "Erlang cookie", Severity: finding.High,
+			Why: "Whoever has it can run code on each node of the cluster.", Fix: atRunTime("/var/lib/rabbitmq/.erlang.cookie")},
+		paths:    []string{".erlang.cookie"},
+		read:     readWhole,
+		settings: []setting{on("*", of(`[!-~]{8,255}`))},
+	},
+	{
+		rule: Rule{ID: "jenkins-master-key", Title: "Jenkins master key", Severity: finding.Critical,
+			Why: "Whoever has it can decrypt the credentials of the server.", Fix: atRunTime("/var/jenkins_home/secrets/master.key")},
+		paths:    []string{"secrets/master.key"},
+		read:     readWhole,
+		settings: []setting{on("*", of(`[0-9a-f]{256}`))},
+	},
+	{
+		rule:  Rule{ID: "ppp-secrets", Title: "password of a connection", Severity: finding.High, Why: networkWhy, Fix: atRunTime("/etc/ppp/chap-secrets")},
+		paths: []string{"ppp/chap-secrets", "ppp/pap-secrets"},
+		read:  readSecretsTable,
+	},
+	{
+		rule:  Rule{ID: "redis-acl", Title: "Redis password", Severity: finding.High, Why: databaseWhy, Fix: atRunTime("/etc/redis/users.acl")},
+		paths: []string{"users.acl"},
+		read:  readACL,
+	},
+}
+
+// readSecretsTable reads the third column of lines of client, server, secret and addresses: see pppd(8).
+func readSecretsTable(text []byte, yield func(pair) bool) {
+	for start, end := range lines(text) {
+		if parts := argumentsIn(text[start:end]); len(parts) >= 3 && text[start+parts[0].start] != '#' {
+			v := span{start: start + parts[2].start, end: start + parts[2].end}
+			if !yield(pair{"secret", string(text[v.start:v.end]), v.start, v.end}) {
+				return
+			}
+		}
+	}
+}
+
+// readACL reads the passwords in lines like "user app on >password ~app:*".
+func readACL(text []byte, yield func(pair) bool) {
+	for start, end := range lines(text) {
+		for _, w := range argumentsIn(text[start:end]) {
+			from, to := start+w.start, start+w.end
+			if text[from] == '>' && !yield(pair{"user", string(text[from+1 : to]), from + 1, to}) {
+				return
+			}
+		}
+	}
 }

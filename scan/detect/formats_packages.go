@@ -24,7 +24,7 @@ const netrcWhy = "Whoever has it can log in to the host: git, curl, pip, Go and 
 
 var (
 	mavenSealedRule = Rule{
-		ID: "maven-encrypted-password", Title: "encrypted Maven password", Severity: finding.Low,
+		ID: "maven-encrypted-password", Title: "encrypted Maven password", Severity: finding.Note,
 		Why: "Whoever also finds settings-security.xml can decrypt it.",
 		Fix: asFile("maven", "/root/.m2/settings.xml", "mvn -B package"),
 	}
@@ -50,7 +50,7 @@ var packageFormats = []format{
 		marks:    []string{"machine "},
 		looks:    hasNetrcEntry,
 		read:     readNetrc,
-		settings: []setting{on("!*example.com.*|!*example.org.*|!*example.net.*|machine.*.*.password", oneWord)},
+		settings: []setting{on("!*example.com.*|!*example.org.*|!*example.net.*|machine.*.*.password", hardToGuess)},
 	},
 	{
 		rule: Rule{ID: "npmrc", Title: "npm registry credential", Severity: finding.High,

@@ -300,6 +300,17 @@ func samples(t testing.TB) []sample {
 		{"rails-database", "app/config/database.yml", "default: &default\n  adapter: postgresql\nproduction:\n  <<: *default\n  password: hunter2\n", []string{"production.password=hunter2"}},
 		{"rails-database", "app/config/database.yml", "production:\n  password: <%= ENV['DATABASE_PASSWORD'] %>\n  url: <%= ENV['X'] %>\n", nil},
 
+		{"mounted-secret", "run/secrets/db", "hunter2\n", []string{"=hunter2"}},
+		{"mounted-secret", "run/secrets/db", "\n", nil},
+		{"erlang-cookie", "var/lib/rabbitmq/.erlang.cookie", "HUNTERTWO", []string{"=HUNTERTWO"}},
+		{"erlang-cookie", "var/lib/rabbitmq/.erlang.cookie", "", nil},
+		{"jenkins-master-key", "var/jenkins_home/secrets/master.key", strings.Repeat("0a1b2c3d", 32), []string{"=" + strings.Repeat("0a1b2c3d", 32)}},
+		{"jenkins-master-key", "var/jenkins_home/secrets/master.key", "none", nil},
+		{"ppp-secrets", "etc/ppp/chap-secrets", "# client server secret\ncorp * hunter2 *\n", []string{"secret=hunter2"}},
+		{"ppp-secrets", "etc/ppp/chap-secrets", "# client server secret addresses\n", nil},
+		{"redis-acl", "etc/redis/users.acl", "user app on >hunter2 ~app:* +@all\n", []string{"user=hunter2"}},
+		{"redis-acl", "etc/redis/users.acl", "user default on nopass ~* +@all\n", nil},
+
 		// The web.
 		{"dotenv", "app/.env", "export DB_PASSWORD=\"hunter2\" # me\nAPP_KEY='base64:aHVudGVyMg'\nURL=postgres://ci:s3cr3tly@db/x\nNAME=corp\n", []string{"DB_PASSWORD=hunter2", "APP_KEY=base64:aHVudGVyMg", "URL=s3cr3tly"}},
 		{"dotenv", "app/.env.production", "API_TOKEN=hunter2", []string{"API_TOKEN=hunter2"}},

@@ -49,6 +49,14 @@ func oneWord(key, value string) part {
 	return plain(key, value)
 }
 
+// hardToGuess takes passwords that are none of an example.
+func hardToGuess(_, value string) part {
+	if !password(value, "") {
+		return part{}
+	}
+	return all(value, "")
+}
+
 // of takes values of a certain shape.
 func of(shape string) judge {
 	re := regexp.MustCompile(`^(?:` + shape + `)$`)

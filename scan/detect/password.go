@@ -31,7 +31,7 @@ func password(value, user string) bool {
 	if plain, err := url.PathUnescape(value); err == nil {
 		value = plain
 	}
-	if len(value) < 6 || len(value) > 200 || strings.IndexByte("$%*", value[0]) >= 0 || strings.ContainsAny(value, "<>{}()[\\\"'`") ||
+	if len(value) < 6 || len(value) > 200 || strings.IndexByte("$%", value[0]) >= 0 || strings.ContainsAny(value, "<>{}()[\\\"'`") ||
 		placeholder(value) || !printableASCII(value) || !plausible(value) {
 		return false
 	}

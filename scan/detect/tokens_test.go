@@ -280,7 +280,7 @@ func TestNotTold(t *testing.T) {
 	r := tokenRand()
 	pass, easy, github := like("{w20}")(r), "Berlin-2024", codeTokens[0].sample(r)
 	for _, text := range []string{
-		"https://a:" + pass + "@example.com/", "https://a:" + pass + "@git.example.org/", "https://a:" + pass + "@host/", "http://a:" + pass + "@www.foo.com", "https://a:" + pass + "@corp.test",
+		"https://a:" + easy + "@example.com/", "https://a:" + easy + "@git.example.org/", "https://a:" + easy + "@host/", "http://a:" + easy + "@www.foo.com", "https://a:" + easy + "@corp.test",
 		"http://a:" + easy + "@localhost:8080", "http://a:" + easy + "@127.0.0.1/", "https://corp.net/" + pass + "@x:y", "https://Corp-2024-x:Corp-2024-x@corp.net", "https://a:foopassword1@corp.net",
 		"libcurl -u a:" + pass, "x-curl -u a:" + pass, "curl -o a:" + pass, "docker login -u " + pass, "mysql -p " + pass, "htpasswd -c a " + pass, "echo " + pass + "\nchpasswd", "vault login -method=x user=" + pass,
 		"curl -u a https://b; x -u a:" + pass, "authorization: none " + pass, "glpat-" + pass + "kwmzqxrtvb.01.0z1234567",

@@ -16,6 +16,7 @@ var secretWords = [][]string{
 	{"shared", "key"}, {"storage", "key"}, {"session", "key"}, {"webhook", "key"}, {"write", "key"}, {"admin", "key"}, {"root", "key"},
 	{"auth"}, {"authorization"}, {"bearer"}, {"passkey"}, {"jwt"}, {"pat"}, {"requirepass"}, {"masterauth"}, {"hmac", "key"}, {"cookie", "key"},
 	{"secretaccesskey"}, {"clientsecret"}, {"keypass"}, {"storepass"}, {"sas"}, {"salt"}, {"dsn"}, {"connectionstring"}, {"connection", "string"},
+	{"identified"}, {"bindpw"}, {"rootpw"}, {"authtok"}, {"pass", "phrase"}, {"fernet", "key"}, {"routing", "key"}, {"integration", "key"},
 	{"access", "token"}, {"dbpass"}, {"dbpassword"}, {"dbpwd"}, {"authpass"}, {"userpass"}, {"rootpass"}, {"mypass"}, {"usertoken"},
 }
 
@@ -70,7 +71,9 @@ func secretWord(parts []string) bool {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(parts, func(p string) bool {
+		return strings.HasSuffix(p, "password") || strings.HasSuffix(p, "passwd") || strings.HasSuffix(p, "passphrase") || strings.HasSuffix(p, "apikey")
+	})
 }
 
 // containsRun tells whether want stands in parts without a gap. Only the last word may be in the plural or carry a number.

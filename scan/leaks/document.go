@@ -127,7 +127,7 @@ func (w *walker) config(text []byte) *document {
 	d := &document{}
 	for _, h := range config.History {
 		d.entries = append(d.entries, h.CreatedBy)
-		d.hidden = append(d.hidden, mask(w.v.search.options.Detector, clip(h.CreatedBy)))
+		d.hidden = append(d.hidden, maskCommand(w.v.search.options.Detector, clip(h.CreatedBy)))
 	}
 	return d
 }

@@ -293,7 +293,7 @@ func (s *search) source(o *finding.Source) *finding.Source {
 		return nil
 	}
 	c := *o
-	c.Text = mask(s.options.Detector, c.Text)
+	c.Text = maskCommand(s.options.Detector, c.Text)
 	return &c
 }
 

@@ -24,6 +24,7 @@ const (
 type visitor struct {
 	search *search
 	piece  *piece
+	root   *sink // of the blob itself
 
 	pending sync.WaitGroup // batches that are being looked at
 	mu      sync.Mutex     // over what they add
@@ -101,19 +102,26 @@ func mask(d *detect.Detector, text string) string {
 	if len(text) < 8 {
 		return text
 	}
-	return maskAs(d, text, detect.Command)
-}
-
-func maskAs(d *detect.Detector, text string, kind detect.Kind) string {
-	for _, m := range slices.Backward(d.Find(detect.Content{Data: []byte(text), Kind: kind})) {
+	for _, m := range slices.Backward(d.Find(detect.Content{Data: []byte(text), Kind: detect.Command})) {
 		text = text[:m.Start] + "***" + text[m.End:]
 	}
 	return text
 }
 
+// maskCommand also masks what looks random in a line of the history, whatever it is called.
+func maskCommand(d *detect.Detector, text string) string {
+	return detect.MaskRandom(mask(d, text))
+}
+
 // Stream implements scan.Visitor.
 func (v *visitor) Stream(p scan.Path) scan.Sink {
-	return &sink{visitor: v, origin: p, here: p, buf: buffers.Get().([]byte)[:0]}
+	s := &sink{visitor: v, origin: p, here: p, buf: buffers.Get().([]byte)[:0]}
+	if v.root == nil {
+		v.root = s
+	} else if p.Unpacked() && v.piece.blob.MustUnpack {
+		v.root.packed = true
+	}
+	return s
 }
 
 // Unread implements scan.Visitor.
@@ -134,6 +142,7 @@ type sink struct {
 	buf     []byte    // the stream from base on
 	base    int64
 	parts   []part // of buf
+	packed  bool   // it is a compressed layer, whose content has a stream of its own
 }
 
 // part is a file, or as much of it as is looked at together.
@@ -173,7 +182,9 @@ func (s *sink) cut(to int64) {
 	if to = min(to, s.end()); to <= s.cutAt {
 		return
 	}
-	s.parts = append(s.parts, part{s.here, s.start, s.cutAt, to, s.lines})
+	if !s.packed {
+		s.parts = append(s.parts, part{s.here, s.start, s.cutAt, to, s.lines})
+	}
 	if to-s.start >= chunk {
 		s.lines += bytes.Count(s.bytes(s.cutAt, to), newline) // there may be more of the file
 	}
@@ -236,9 +247,16 @@ func (v *visitor) names(p scan.Path) (file, inner string) {
 	return p.Split()
 }
 
+// maxHeader is how many bytes may stand between two members of an archive that are taken for a header.
+const maxHeader = 64 << 10
+
 // Member implements scan.Sink.
 func (s *sink) Member(p scan.Path, offset int64) {
-	s.cut(offset)
+	if s.here == s.origin && offset-s.cutAt <= maxHeader {
+		s.cutAt = min(offset, s.end()) // headers: Text has what is in them
+	} else {
+		s.cut(offset)
+	}
 	s.here, s.start, s.cutAt, s.lines = p, offset, max(offset, s.base), 0
 	if p == s.origin {
 		return
@@ -251,9 +269,6 @@ func (s *sink) Member(p scan.Path, offset int64) {
 
 // Text implements scan.Sink.
 func (s *sink) Text(field, value string) {
-	if field == "name" && len(value) < 64 {
-		return // it is too short for anything but a path
-	}
 	file, inner := s.visitor.names(s.here)
 	s.visitor.text(file, inner, field, value)
 }
