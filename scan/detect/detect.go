@@ -189,7 +189,7 @@ func (s *search) add(m Match, certainty int, value string) {
 	if m.certainty == 0 {
 		m.certainty = certainty
 	}
-	if published(value) {
+	if (m.certainty == byName || len(value) >= minPublished) && published(value) {
 		return
 	}
 	if m.Hint == "" {
@@ -197,6 +197,10 @@ func (s *search) add(m Match, certainty int, value string) {
 	}
 	s.found = append(s.found, m)
 }
+
+// minPublished is from how many bytes on a published value in a place for credentials is no secret: somebody may have chosen a short one,
+// too.
+const minPublished = 20
 
 // formats reads the content as what its path or a mark in it says it is.
 func (s *search) formats() {

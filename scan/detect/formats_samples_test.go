@@ -111,7 +111,7 @@ func samples(t testing.TB) []sample {
 
 		// Packages.
 		{"netrc", "root/.netrc", "# me\nmachine git.corp.example\n  login ci\n  password hunter2\nmacdef init\ncd /pub\npassword no\n\nmachine b login x password s3cr3tly", []string{"machine.git.corp.example.password=hunter2", "machine.b.password=s3cr3tly"}},
-		{"netrc-lines", "", `RUN printf "machine git.corp.example\nlogin ci\npassword hunter2\n" > /root/.netrc`, []string{"machine.git.corp.example.password=hunter2"}},
+		{"netrc-lines", "", `RUN printf "machine git.corp.example\nlogin ci\npassword Corp-7Kestrel\n" > /root/.netrc`, []string{"machine.git.corp.example.password=Corp-7Kestrel"}},
 		{"netrc", "root/.netrc", "machine git.corp.example login ci password ${TOKEN}", nil},
 		{"netrc-lines", "", "In a netrc, machine git.example.com login me password mine is a line.", nil},
 		{"netrc-lines", "", "A machine is a thing. Every machine has a login and a password written on it.", nil},

@@ -31,11 +31,11 @@ var harmlessLast = words(`file files filename path paths dir directory folder ur
 	handler callback function func command cmd script bin parser generator factory builder client server request response pos position offset start end
 	line row col stream count_ tokenizer kms usage bucket region namespace template selector toggle visibility icon button form page view link mount
 	public fingerprint thumbprint hash digest checksum stdin location config configuration settings test tests example sample docs supported support
-	requests complete completed missing present exists required_ min_length max_length expires_in expires_at ttl_seconds seconds minutes hours days ms sec`)
+	requests spec used info crc32c complete completed missing present exists required_ min_length max_length expires_in expires_at ttl_seconds seconds minutes hours days ms sec`)
 
 var harmlessAnywhere = words(`public pubkey publickey placeholder example sample dummy fake mock stub tokenize tokenizer tokenizers tokenization detokenize
 	semantic lexer syntax grammar csrf xsrf passive passthrough bypass compass encompass pathway keyword keywords monkey turkey hotkey hotkeys shortcut keyboard keycode
-	keypress keydown keyup primary foreign cancel cancellation design`)
+	keypress keydown keyup primary foreign cancel cancellation design next continuation page paging pagination cursor idempotency nonce request change lifecycle signature per xxx`)
 
 func words(list string) map[string]bool {
 	m := map[string]bool{}
