@@ -158,7 +158,7 @@ func FuzzFormats(f *testing.F) {
 		for i := range formats {
 			formats[i].find(text, func(m Match) bool {
 				if m.Rule == nil || m.Start < 0 || m.Start >= m.End || m.End > len(text) {
-					t.Error(fmt.Sprintf("%s: %+v of %d bytes", formats[i].rule.ID, m, len(text)))
+					t.Errorf("%s: %+v of %d bytes", formats[i].rule.ID, m, len(text))
 				}
 				return true
 			})

@@ -115,7 +115,7 @@ func maskCommand(d *detect.Detector, text string) string {
 
 // Stream implements scan.Visitor.
 func (v *visitor) Stream(p scan.Path) scan.Sink {
-	s := &sink{visitor: v, origin: p, here: p, buf: buffers.Get().([]byte)[:0]}
+	s := &sink{visitor: v, origin: p, here: p, buf: takeBuffer()}
 	if v.root == nil {
 		v.root = s
 	} else if p.Unpacked() && v.piece.blob.MustUnpack {
@@ -153,7 +153,11 @@ type part struct {
 	lines    int   // line breaks of the file before from
 }
 
-var buffers = sync.Pool{New: func() any { return []byte(nil) }}
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// takeBuffer returns an empty buffer, and giveBuffer takes one back.
+func takeBuffer() []byte  { return (*buffers.Get().(*[]byte))[:0] }
+func giveBuffer(b []byte) { buffers.Put(&b) }
 
 // Write implements scan.Sink.
 func (s *sink) Write(p []byte) {
@@ -197,7 +201,7 @@ const smallBatch = 64 << 10
 // flush has the parts looked at, and keeps what is not cut yet.
 func (s *sink) flush() {
 	full := batch{visitor: s.visitor, buf: s.buf, base: s.base, parts: s.parts}
-	s.buf = append(buffers.Get().([]byte)[:0], s.buf[s.cutAt-s.base:]...)
+	s.buf = append(takeBuffer(), s.buf[s.cutAt-s.base:]...)
 	s.base, s.parts = s.cutAt, nil
 	if len(full.buf) < smallBatch {
 		full.look()
@@ -230,7 +234,7 @@ func (b batch) look() {
 			b.visitor.add(k)
 		}
 	}
-	buffers.Put(b.buf)
+	giveBuffer(b.buf)
 }
 
 var newline = []byte{'\n'}
