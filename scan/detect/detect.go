@@ -141,9 +141,7 @@ func (d *Detector) Rules() []*Rule {
 	for i := range d.own {
 		out = append(out, &d.own[i].Rule)
 	}
-	for i := range formats {
-		out = append(out, &formats[i].rule)
-	}
+	out = append(out, formatRules()...)
 	slices.SortFunc(out, func(a, b *Rule) int { return strings.Compare(a.ID, b.ID) })
 	return slices.CompactFunc(out, func(a, b *Rule) bool { return a.ID == b.ID })
 }
