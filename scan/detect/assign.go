@@ -226,15 +226,15 @@ func thoughtUp(value string, settings bool) bool {
 
 var (
 	uuidShape = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	dotted    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+(\(.*)?$`) // parts of programs, as long as they are words
-	harmless  = regexp.MustCompile(`^(/|\./|\.\./|~/|[a-z][a-z0-9+.-]*://|[A-Za-z]:\\)|` +       // paths, addresses
+	parts     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9]*([._:/-][A-Za-z0-9_]+)+(\(.*)?$`) // of programs, as long as they are words
+	harmless  = regexp.MustCompile(`^(/|\./|\.\./|~/|[a-z][a-z0-9+.-]*://|[A-Za-z]:\\)|` +  // paths, addresses
 		`^[A-Za-z0-9_.-]+\.(go|py|js|ts|rb|c|h|cc|json|ya?ml|toml|xml|txt|md|html?|png|svg|pem|key|crt|cfg|conf|ini|sh|so|com|org|net|io|example)$|` +
-		`%[sdvqxr]|\{[a-zA-Z_0-9.]*\}|\\[nrtux]|\$\(|[a-zA-Z0-9_]\(|^Test[A-Z/]|^\(|^[A-Za-z][A-Za-z0-9_.-]*=[^=]|^[a-z0-9.-]+:\d{1,5}$|\[-?\d+\]|^(bytes|varint|fixed32|fixed64),\d|^\d{4}-\d\d-\d\d|/\d{8}/|%2F\d{8}%2F|^--?[a-z]|^\d:\d|^AgB[A-Za-z0-9+/]{200}|^sha(1|256|384|512)[-:=]|\[\]|->|::|&&|\|\||[{}]`)
+		`%[sdvqxr]|\{[a-zA-Z_0-9.]*\}|\\[nrtux]|\$\(|[a-zA-Z0-9_]\(|^Test[A-Z/]|^\(|^[A-Za-z][A-Za-z0-9_.-]*=[^=]|^[a-z0-9.-]+:\d{1,5}$|\[-?\d+\]|^(bytes|varint|fixed32|fixed64),\d|^\d{4}-\d\d-\d\d|/\d{8}/|%2F\d{8}%2F|^--?[a-z]|^[a-z]+:/|^[!+-][A-Z0-9]+:|^\d:\d|^AgB[A-Za-z0-9+/]{200}|^sha(1|256|384|512)[-:=]|\[\]|->|::|&&|\|\||[{}]`)
 )
 
 // harmlessValue knows what is assigned to names of secrets and is none: paths, addresses, templates, expressions, hashes.
 func harmlessValue(value string) bool {
-	return harmless.MatchString(value) || dotted.MatchString(value) && surprise(value) < 4*float64(len(value))
+	return harmless.MatchString(value) || parts.MatchString(value) && surprise(value) < 4.1*float64(len(value)) && classes(value) < 4
 }
 
 func printableASCII(s string) bool {

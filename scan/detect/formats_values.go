@@ -43,7 +43,7 @@ func named(key, value string) part {
 
 // oneWord takes values without white space: where marks are all that is known of a file, prose is likely.
 func oneWord(key, value string) part {
-	if strings.ContainsAny(value, " \t\n()") {
+	if strings.ContainsAny(value, " \t\n()") || harmlessValue(strings.TrimRight(value, ",")) {
 		return part{}
 	}
 	return plain(key, value)
