@@ -141,7 +141,10 @@ func (s *registrySource) get(ctx context.Context, what string, d v1.Descriptor) 
 		resp.Body.Close()
 		return nil, notFound(err, missing(d))
 	}
-	return verified(resp.Body, dg), nil
+	if what == "manifests" {
+		return verified(resp.Body, dg), nil
+	}
+	return verified(resuming(s.client, req, resp), dg), nil
 }
 
 func (s *registrySource) referrers(ctx context.Context, d v1.Descriptor) ([]v1.Descriptor, error) {

@@ -17,7 +17,7 @@ var nameAnchors = []string{
 	"secret", "token", "apikey", "api_key", "api-key", "access_key", "access-key", "accesskey", "auth_key", "authkey", "auth-key",
 	"credential", "private_key", "private-key", "privatekey", "signing_key", "signing-key", "signingkey", "encryption_key", "encryptionkey", "encryption-key",
 	"master_key", "master-key", "masterkey", "account_key", "accountkey", "license_key", "licensekey", "deploy_key", "session_key",
-	"pwd ", "pass ", "identified by", "passphrase", "pass_phrase", "bindpw", "authtok", "rootpw", " psk ", "psk=", "psk:", "psk\"", "fernet_key", "routing_key", "routing-key", "integration_key",
+	"\npwd", "\npass ", " pass ", "identified by", "passphrase", "pass_phrase", "bindpw", "authtok", "rootpw", " psk ", "psk=", "psk:", "psk\"", "fernet_key", "routing_key", "routing-key", "integration_key",
 	"_auth=", "auth\":", "auth\\\"", "_dsn=", "_pat=", "jwt_", "authorization", "connectionstring", "connection_string", "requirepass", "app_key", "appkey",
 }
 

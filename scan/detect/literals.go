@@ -2,6 +2,7 @@ package detect
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"strings"
 )
@@ -98,32 +99,40 @@ func cases(text string, fold bool) []string {
 	return out
 }
 
-// common are the letters of English and of programs, the most frequent first.
-const common = "etaoinsrhldcumfpgwybvkxjqz"
-
 // rarest is where in a text the window lies that occurs least by chance. What its last two bytes are matters most.
 func rarest(text string) int {
-	weight := func(c byte) int {
-		if i := strings.IndexByte(common, c|0x20); i >= 0 && isLower(c|0x20) {
-			if isUpper(c) {
-				return (30 - i) / 4
-			}
-			return 30 - i
-		}
-		if c == ' ' {
-			return 30
-		}
-		return 6
-	}
-	best, least := 0, 1<<30
+	best, least := 0, 0.0
 	for at := 0; at+literalWindow <= len(text) && at < 200; at++ {
 		w := text[at : at+literalWindow]
-		cost := 4*weight(w[2])*weight(w[3]) + weight(w[1])*weight(w[2]) + weight(w[0])*weight(w[1])
-		if cost < least {
+		cost := 4*frequency(w[2], w[3]) + frequency(w[1], w[2]) + frequency(w[0], w[1])
+		if at == 0 || cost < least {
 			best, least = at, cost
 		}
 	}
 	return best
+}
+
+// letterShare is how many of a thousand characters of a text are each letter.
+var letterShare = [26]float64{65, 12, 30, 35, 105, 18, 17, 45, 58, 2, 7, 35, 22, 58, 60, 20, 1, 55, 52, 75, 24, 9, 15, 3, 16, 1}
+
+// frequency is about how often two bytes follow each other in programs and texts, of a thousand.
+func frequency(a, b byte) float64 {
+	share := 1.0
+	if isLower(a | 0x20) {
+		share = letterShare[a|0x20-'a']
+	}
+	switch {
+	case isUpper(a) || isUpper(b):
+		share /= 12
+	case isLower(a) && b == ' ':
+		return share / 4
+	case a == b && !isAlnum(a):
+		return 5 // lines of signs, comments
+	}
+	if isLower(a|0x20) && isLower(b|0x20) {
+		return share * math.Exp2(-surpriseAfter(a|0x20, b|0x20))
+	}
+	return share / 60
 }
 
 // find adds the places of all literals in text to found, in no particular order.
@@ -142,37 +151,51 @@ func (l *literals) find(text []byte, found []spot) []spot {
 		moveB := int(shifts[binary.LittleEndian.Uint16(tails[b:])])
 		moveC := int(shifts[binary.LittleEndian.Uint16(tails[c:])])
 		moveD := int(shifts[binary.LittleEndian.Uint16(tails[d:])])
-		if moveA == 0 || moveB == 0 || moveC == 0 || moveD == 0 {
-			moveA, found = l.step(text, a, moveA, found)
-			moveB, found = l.step(text, b, moveB, found)
-			moveC, found = l.step(text, c, moveC, found)
-			moveD, found = l.step(text, d, moveD, found)
+		if moveA == 0 {
+			if moveA = 1; l.likely(text, a) {
+				found = l.compare(text, a, found)
+			}
+		}
+		if moveB == 0 {
+			if moveB = 1; l.likely(text, b) {
+				found = l.compare(text, b, found)
+			}
+		}
+		if moveC == 0 {
+			if moveC = 1; l.likely(text, c) {
+				found = l.compare(text, c, found)
+			}
+		}
+		if moveD == 0 {
+			if moveD = 1; l.likely(text, d) {
+				found = l.compare(text, d, found)
+			}
 		}
 		a, b, c, d = a+moveA, b+moveB, c+moveC, d+moveD
 	}
 	for _, rest := range [4][2]int{{a, endA}, {b, endB}, {c, endC}, {d, endD}} {
 		for at := rest[0]; at < rest[1]; {
 			move := int(shifts[binary.LittleEndian.Uint16(tails[at:])])
-			move, found = l.step(text, at, move, found)
+			if move == 0 {
+				if move = 1; l.likely(text, at) {
+					found = l.compare(text, at, found)
+				}
+			}
 			at += move
 		}
 	}
 	return found
 }
 
-// step looks a window up, if it may not just move on.
-func (l *literals) step(text []byte, at, move int, found []spot) (int, []spot) {
-	if move > 0 {
-		return move, found
-	}
-	key := binary.LittleEndian.Uint32(text[at:])
-	if bit := key * literalFactor >> 14; l.filter[bit>>6]&(1<<(bit&63)) == 0 {
-		return 1, found
-	}
-	return 1, l.compare(text, at, key, found)
+// likely tells whether a window may be in the list. Few get past it by chance.
+func (l *literals) likely(text []byte, at int) bool {
+	bit := binary.LittleEndian.Uint32(text[at:]) * literalFactor >> 14
+	return l.filter[bit>>6]&(1<<(bit&63)) != 0
 }
 
-func (l *literals) compare(text []byte, at int, key uint32, found []spot) []spot {
+// compare adds the literals whose windows are at the given place.
+func (l *literals) compare(text []byte, at int, found []spot) []spot {
+	key := binary.LittleEndian.Uint32(text[at:])
 	h := literalHash(key)
 	for _, e := range l.entries[l.buckets[h]:l.buckets[h+1]] {
 		start := at - int(e.before)
