@@ -3,7 +3,7 @@ DOCS ?= docs/generated
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 export CGO_ENABLED = 0
 
-.PHONY: build shim demo test conformance lint bench fuzz docs cross clean
+.PHONY: build shim demo test conformance lint bench bench-peers fuzz docs cross clean
 
 build: shim
 	go build -trimpath -ldflags '-s -w' -o bin/tightlip ./cmd/tightlip
@@ -35,6 +35,11 @@ bench:
 	.ci/setup
 	go test -run '^$$' -bench . -benchtime 2s ./proof/... ./scan/... ./internal/... ./test/scan
 	.ci/bench
+
+# The same leaks, looked for by other tools that can be built here.
+bench-peers: build
+	.ci/setup
+	test/scan/peers.sh
 
 # Each fuzz target for FUZZTIME.
 FUZZTIME ?= 20s

@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ func List(ctx context.Context, namespace string, opts Options) ([]Ref, error) {
 			continue
 		}
 		tags, err := remote.List(registry.Repo(repo), options...)
+		if err = notFound(err, ErrNotFound); errors.Is(err, ErrNotFound) {
+			continue // all that it had was deleted, and it is still in the catalog
+		}
 		if err != nil {
 			return nil, fmt.Errorf("listing the tags of %s/%s: %w", host, repo, err)
 		}

@@ -22,6 +22,8 @@ type Options struct {
 	Docker *client.Client
 	// Keychain knows the credentials of registries; nil for the user's docker configuration.
 	Keychain authn.Keychain
+	// Mirrors are asked before the registries themselves.
+	Mirrors Mirrors
 	// Transport carries the requests to registries; nil for ggcr's.
 	Transport http.RoundTripper
 	// NoReferrers leaves out what refers to the image (signatures, SBOMs):

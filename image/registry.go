@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -20,12 +21,37 @@ import (
 // OpenRegistry opens the image that a registry has under a name, with all its platforms. The zero Options use the
 // user's docker credentials; loopback registries are spoken to without TLS.
 func OpenRegistry(ctx context.Context, ref string, opts Options) (Image, error) {
-	im, err := openRegistry(ctx, ref, opts)
+	im, err := openMirrored(ctx, ref, opts)
 	if err != nil {
 		return nil, fmt.Errorf("opening registry:%s: %w", ref, err)
 	}
 	im.ref = Ref{Scheme: Registry, Name: ref}.String()
 	return im, nil
+}
+
+// openMirrored takes the image from the first mirror that has it, or else from its own registry.
+func openMirrored(ctx context.Context, ref string, opts Options) (*static, error) {
+	parsed, err := name.ParseReference(ref)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRef, err)
+	}
+	repository := parsed.Context().RepositoryStr()
+	host := strings.Replace(parsed.Context().RegistryStr(), name.DefaultRegistry, "docker.io", 1)
+	rest := ":" + parsed.Identifier()
+	if _, ok := parsed.(name.Digest); ok {
+		rest = "@" + parsed.Identifier()
+	}
+	for _, other := range opts.Mirrors.of(host+"/"+repository, rest) {
+		im, err := openRegistry(ctx, other, opts)
+		if err == nil {
+			im.layout.Names = []string{parsed.Name()}
+			return im, nil
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+	}
+	return openRegistry(ctx, ref, opts)
 }
 
 func openRegistry(ctx context.Context, ref string, opts Options) (*static, error) {
