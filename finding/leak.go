@@ -37,6 +37,16 @@ const (
 	Overwritten Status = "overwritten" // a later layer has another file in its place; its bytes are still in the image
 )
 
+// Verdict is what the issuer of a token says of it. The zero value is that it was not asked.
+type Verdict string
+
+// The verdicts of issuers.
+const (
+	Alive   Verdict = "alive"   // the token works
+	Dead    Verdict = "dead"    // it was revoked, or has expired
+	Unknown Verdict = "unknown" // the issuer could not be asked, or its answer does not tell
+)
+
 // Leak is a secret that was found without being known: by its shape, or by the kind of file it is in. It has no field that
 // could hold the value: all its texts are masked by their maker.
 type Leak struct {
@@ -67,6 +77,9 @@ type Leak struct {
 	// Fingerprint stays the same from build to build: it is made of the rule and the place, not of the value.
 	Fingerprint string `json:"fingerprint"`
 	Ignored     string `json:"ignored,omitempty"` // why it does not count, as the user said
+
+	Verified Verdict `json:"verified,omitempty"`
+	Ticket   int     `json:"-"` // names the value to who can ask its issuer; 0 if nobody can
 }
 
 // Place is the leak's place in one line, such as "layer 3 /app/.npmrc line 2".

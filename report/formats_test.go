@@ -101,6 +101,8 @@ func fields(typ reflect.Type, prefix string) []string {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		path := prefix + name
 		switch {
+		case name == "-":
+			continue
 		case f.Anonymous:
 			paths = append(paths, fields(f.Type, prefix)...)
 			continue

@@ -140,6 +140,46 @@ clean:1: no secrets in 1 layer, 12 files, 4.1 kB, 8 ms
 	}
 }
 
+// TestScanTextVerified: what issuers said stands at the finding, and takes nothing from it.
+func TestScanTextVerified(t *testing.T) {
+	s := nothing()
+	for _, v := range []finding.Verdict{finding.Alive, finding.Dead, finding.Unknown, ""} {
+		s.Findings = append(s.Findings, finding.Leak{Rule: "token", Title: "token", Severity: finding.High, Where: "file", Path: "file" + string(v), Verified: v})
+	}
+	for i, v := range []finding.Verdict{finding.Dead, finding.Alive, finding.Dead, ""} {
+		s.Findings = append(s.Findings, finding.Leak{Rule: "token", Title: "token", Severity: finding.High, Where: "file", Path: "several", Line: 1 + i, Verified: v})
+	}
+	const want = `
+  HIGH      token  token
+            filealive
+            still works
+
+  HIGH      token  token
+            filedead
+            revoked
+
+  HIGH      token  token
+            fileunknown
+            could not be asked
+
+  HIGH      token  token
+            file
+
+  HIGH      token  token
+            several line 1
+            still works: 1, revoked: 2
+            also on line 2, 3, 4
+
+`
+	got := written(t, "text", s)
+	if !strings.Contains(got, want) || !strings.Contains(got, "8 secrets") {
+		t.Errorf("got:\n%s", got)
+	}
+	if got := written(t, "json", s); strings.Count(got, `"verified": "dead"`) != 3 || strings.Count(got, `"verified"`) != 6 || strings.Contains(got, "icket") {
+		t.Errorf("got:\n%s", got)
+	}
+}
+
 // TestScanTextOfMany holds that the worst are shown, and that what is left out is counted.
 func TestScanTextOfMany(t *testing.T) {
 	s := nothing()

@@ -305,7 +305,7 @@ func viewLeak(l finding.Leak) leakView {
 		hint = l.Hint + "…"
 	}
 	for _, f := range []fact{
-		{"Place", l.Place()}, {"Platform", l.Platform}, {"Key", l.Key}, {"Value", hint}, {"Written in", l.Encoding}, {"Dockerfile", at}, {"Step", l.CreatedBy},
+		{"Place", l.Place()}, {"Platform", l.Platform}, {"Key", l.Key}, {"Value", hint}, {"Written in", l.Encoding}, {"Token", verdictWords[l.Verified]}, {"Dockerfile", at}, {"Step", l.CreatedBy},
 		{"Layer", l.Digest}, {"Rule", l.Rule}, {"Fingerprint", l.Fingerprint}, {"Ignored because", l.Ignored},
 	} {
 		v.Facts = appendFact(v.Facts, f.Name, f.Value)

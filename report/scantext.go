@@ -93,6 +93,9 @@ func (t *text) group(g []finding.Leak) {
 	t.line(2, span{severityStyles[l.Severity], fmt.Sprintf("%-8s", strings.ToUpper(string(l.Severity)))}, span{plain, "  "},
 		span{bold, l.Title}, span{dim, "  " + l.Rule})
 	t.line(12, span{plain, place(l)})
+	if v := verdicts(g); v != "" {
+		t.line(12, span{bold, v})
+	}
 	if o := origin(l); o != "" {
 		t.line(12, span{plain, ellipsis(o, 160)})
 	}

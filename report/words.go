@@ -21,6 +21,31 @@ var statusWords = map[finding.Status]string{
 	finding.Overwritten: "overwritten later, but still in the image",
 }
 
+// verdictWords says what the issuer of a token told, if it was asked.
+var verdictWords = map[finding.Verdict]string{
+	finding.Alive:   "still works",
+	finding.Unknown: "could not be asked",
+	finding.Dead:    "revoked",
+}
+
+// verdicts is what issuers told about the findings of a group, such as "still works" or, if they differ, "still works: 1, revoked: 2".
+func verdicts(g []finding.Leak) string {
+	told := map[finding.Verdict]int{}
+	for _, l := range g {
+		told[l.Verified]++
+	}
+	if told[g[0].Verified] == len(g) {
+		return verdictWords[g[0].Verified]
+	}
+	var parts []string
+	for _, v := range []finding.Verdict{finding.Alive, finding.Unknown, finding.Dead} {
+		if n := told[v]; n > 0 {
+			parts = append(parts, verdictWords[v]+": "+thousands(n))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 // printed makes every text of the scans fit for people: see printable.
 func printed(scans []Scan) []Scan {
 	out := make([]Scan, len(scans))
@@ -48,7 +73,7 @@ func printedLeaks(leaks []finding.Leak) []finding.Leak {
 	for i := range leaks {
 		l := &leaks[i]
 		each(printable, &l.Rule, &l.Title, (*string)(&l.Severity), &l.Where, &l.Platform, &l.Digest, &l.Path, &l.Inner, &l.Field, &l.Key,
-			&l.Encoding, (*string)(&l.Status), &l.Hint, &l.CreatedBy, &l.Fingerprint, &l.Ignored)
+			&l.Encoding, (*string)(&l.Status), (*string)(&l.Verified), &l.Hint, &l.CreatedBy, &l.Fingerprint, &l.Ignored)
 		each(printableLines, &l.Fix)
 		if l.Source != nil {
 			source := *l.Source

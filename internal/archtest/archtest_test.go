@@ -40,6 +40,7 @@ var layers = []struct {
 	{"image/sink", []string{"finding", "image"}},
 	{"scan/detect", []string{"finding"}},
 	{"scan/leaks", []string{"finding", "image", "scan"}},
+	{"scan/verify", []string{"finding"}},
 	{"proof", []string{"secret", "finding", "image", "scan"}},
 	{"internal/redact", []string{"proof"}},
 	{"build", []string{"secret", "broker", "broker/shim", "finding", "dockerfile", "image", "proof", "internal/redact"}},

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/build/engine/embedded"
 	"github.com/tightlip/tightlip/internal/config"
@@ -93,6 +95,7 @@ func hints(err error) []string {
 			out = append(out, hint)
 		}
 	}
+	add(loginHint(err))
 	switch {
 	case errors.Is(err, embedded.ErrNoRuntime):
 		add("apt-get install runc (or dnf install runc, apk add runc)")
@@ -125,4 +128,16 @@ func hints(err error) []string {
 	}
 	walk(err)
 	return out
+}
+
+// loginHint is for a registry that wants a password, or another one.
+func loginHint(err error) string {
+	t, ok := errors.AsType[*transport.Error](err)
+	if !ok || t.StatusCode != http.StatusUnauthorized && t.StatusCode != http.StatusForbidden {
+		return ""
+	}
+	if t.Request == nil || !strings.HasPrefix(t.Request.URL.Path, "/v2/") { // a server of tokens, or of blobs
+		return ""
+	}
+	return "docker login " + t.Request.URL.Host + " (or podman login)"
 }

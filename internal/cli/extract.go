@@ -44,6 +44,7 @@ func (a *app) runExtract(ctx context.Context, o *scanOptions, name, fingerprint 
 		return err
 	}
 	r, err := s.scan(ctx, ref)
+	s.meter.clear()
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (a *app) runExtract(ctx context.Context, o *scanOptions, name, fingerprint 
 	}
 	defer img.Close()
 	if o.output == "-" {
-		return leaks.Extract(ctx, img, f, a.streams.Out)
+		return leaks.Extract(ctx, img, r.Layout, f, a.streams.Out)
 	}
 	to := o.output
 	if to == "" {
@@ -75,7 +76,7 @@ func (a *app) runExtract(ctx context.Context, o *scanOptions, name, fingerprint 
 	if err != nil {
 		return usageError(err, "-o FILE for another name")
 	}
-	if err := errors.Join(leaks.Extract(ctx, img, f, out), out.Close()); err != nil {
+	if err := errors.Join(leaks.Extract(ctx, img, r.Layout, f, out), out.Close()); err != nil {
 		return errors.Join(err, os.Remove(to))
 	}
 	fmt.Fprintf(a.streams.Err, "tightlip: wrote %s\n", a.redact(to))

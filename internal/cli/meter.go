@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tightlip/tightlip/report"
@@ -15,6 +16,7 @@ type meter struct {
 	out   *os.File
 	quiet bool
 	doing string
+	total atomic.Int64 // of all parts
 
 	mu    sync.Mutex
 	start time.Time
@@ -41,6 +43,12 @@ func (m *meter) show(bytes int64) {
 	}
 	m.last, m.shown = now, true
 	fmt.Fprintf(m.out, "\r\x1b[Ktightlip: %s … %s searched", m.doing, report.Size(bytes))
+}
+
+// part returns a show for one of several searches: the line has the bytes of them all.
+func (m *meter) part() func(bytes int64) {
+	var before atomic.Int64
+	return func(bytes int64) { m.show(m.total.Add(bytes - before.Swap(bytes))) }
 }
 
 // clear removes the line.

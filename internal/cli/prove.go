@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 	"github.com/therootcompany/xz"
 	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/build/engine/podman"
 	"github.com/tightlip/tightlip/image"
 	"github.com/tightlip/tightlip/proof"
 )
@@ -103,9 +105,19 @@ func (a *app) openImage(ctx context.Context, name string) (image.Image, error) {
 	if err != nil {
 		return nil, usageError(err, imageForms)
 	}
-	img, err := image.Open(ctx, ref, image.Options{Docker: a.dockerClient(), XZ: unxz})
+	o := image.Options{XZ: unxz, Keychain: logins()}
+	switch ref.Scheme {
+	case image.Auto, image.Docker, image.Container:
+		o.Docker = a.dockerClient()
+	}
+	img, err := image.Open(ctx, ref, o)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", name, err)
 	}
 	return img, nil
+}
+
+// logins are the credentials of docker login, and those of podman login for registries that Docker has none for.
+func logins() authn.Keychain {
+	return authn.NewMultiKeychain(authn.DefaultKeychain, podman.Keychain())
 }

@@ -21,6 +21,8 @@ import (
 	"github.com/tightlip/tightlip/report"
 	"github.com/tightlip/tightlip/scan/detect"
 	"github.com/tightlip/tightlip/scan/leaks"
+	"github.com/tightlip/tightlip/scan/verify"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 )
 
@@ -40,6 +42,7 @@ type scanOptions struct {
 	baseline   string
 	rules      string
 	noCache    bool
+	verify     bool
 	dockerfile string
 	target     string
 }
@@ -64,6 +67,9 @@ Findings can be ignored by a list (.tightlipignore, or --ignore), each with a re
 
 by a comment in or above the line itself (# tightlip: ignore=RULE why), or by an earlier report (--baseline).
 
+--verify asks GitHub, Slack, Stripe and others whether the tokens that were found still work: each gets its own, in a call that changes
+nothing, and before that the hosts are printed. Results kept from earlier scans are not used then: they have no values.
+
 Exit codes: 0 clean; 3 something was found; 2 not everything could be searched.`,
 		Example: `  tightlip scan app:latest
   tightlip scan --dockerfile Dockerfile --since debian:12 app
@@ -86,6 +92,7 @@ Exit codes: 0 clean; 3 something was found; 2 not everything could be searched.`
 	flags.StringVar(&o.ignore, "ignore", "", "a `file` that lists what to ignore (default .tightlipignore, if it is there)")
 	flags.StringVar(&o.baseline, "baseline", "", "ignore what an earlier report (--format json) in a `file` has")
 	a.detectorFlags(cmd, o)
+	flags.BoolVar(&o.verify, "verify", false, "send tokens that were found to their issuers, to ask whether they still work")
 	flags.StringVarP(&o.dockerfile, "dockerfile", "f", "", "the Dockerfile that made the image, to name its lines")
 	flags.StringVar(&o.target, "target", "", "the `stage` of the Dockerfile")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(report.Formats(), cobra.ShellCompDirectiveNoFileComp))
@@ -99,12 +106,9 @@ func (a *app) detectorFlags(cmd *cobra.Command, o *scanOptions) {
 }
 
 func (a *app) runScan(ctx context.Context, o *scanOptions) error {
-	failOn, err := finding.ParseSeverity(o.failOn)
+	failOn, err := o.check()
 	if err != nil {
-		return usageError(err, "--fail-on high")
-	}
-	if !slices.Contains(report.Formats(), o.format) {
-		return usageError(fmt.Errorf("there is no format %q", o.format), "--format "+strings.Join(report.Formats(), ", --format "))
+		return err
 	}
 	ignores, err := readIgnores(o)
 	if err != nil {
@@ -119,34 +123,83 @@ func (a *app) runScan(ctx context.Context, o *scanOptions) error {
 	if err != nil {
 		return err
 	}
-	defer s.meter.clear()
-	var scans []report.Scan
-	var failed error
-	worst := false
-	for _, ref := range refs {
-		r, err := s.scan(ctx, ref)
-		if err != nil && (len(refs) == 1 || ctx.Err() != nil) {
-			return err
-		}
-		if err != nil {
-			failed = errors.Join(failed, err)
-			scans = append(scans, report.Scan{Tool: toolName(), Image: report.ScanImage{Image: report.Image{Names: []string{ref.String()}}}, Error: err.Error()})
-			continue
-		}
-		for _, list := range ignores {
-			list.Apply(r.Findings, started)
-		}
-		worst = worst || slices.ContainsFunc(r.Findings, func(f finding.Leak) bool { return f.Ignored == "" && f.Severity.AtLeast(failOn) })
-		if len(r.Unread) > 0 {
-			failed = errors.Join(failed, fmt.Errorf("%s: %w", ref, errUnread))
-		}
-		scans = append(scans, asScan(r))
-	}
+	looks := s.scanAll(ctx, refs)
 	s.meter.clear()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if len(looks) == 1 && looks[0].err != nil {
+		return looks[0].err
+	}
+	for _, l := range looks {
+		l.ignore(ignores, started)
+	}
+	if err := s.ask(ctx, looks); err != nil {
+		return err
+	}
+	scans := make([]report.Scan, len(looks))
+	for i, l := range looks {
+		scans[i] = l.report()
+	}
 	if err := a.writeScans(o, scans, started); err != nil {
 		return err
 	}
-	if worst {
+	return judge(looks, failOn)
+}
+
+// check looks at the flags that take one of a few words.
+func (o *scanOptions) check() (failOn finding.Severity, err error) {
+	if failOn, err = finding.ParseSeverity(o.failOn); err != nil {
+		return "", usageError(err, "--fail-on high")
+	}
+	if !slices.Contains(report.Formats(), o.format) {
+		return "", usageError(fmt.Errorf("there is no format %q", o.format), "--format "+strings.Join(report.Formats(), ", --format "))
+	}
+	return failOn, nil
+}
+
+// look is what came of scanning an image: a result, or an error.
+type look struct {
+	ref    image.Ref
+	result *leaks.Result
+	err    error
+}
+
+func (l look) findings() []finding.Leak {
+	if l.err != nil {
+		return nil
+	}
+	return l.result.Findings
+}
+
+// ignore marks the findings that the lists name.
+func (l look) ignore(lists []*leaks.Ignores, now time.Time) {
+	for _, list := range lists {
+		list.Apply(l.findings(), now)
+	}
+}
+
+func (l look) report() report.Scan {
+	if l.err != nil {
+		return report.Scan{Tool: toolName(), Image: report.ScanImage{Image: report.Image{Names: []string{l.ref.String()}}}, Error: l.err.Error()}
+	}
+	return asScan(l.result)
+}
+
+// judge says how a scan ends. What was found comes before what could not be searched.
+func judge(looks []look, failOn finding.Severity) error {
+	var failed error
+	found := false
+	for _, l := range looks {
+		switch {
+		case l.err != nil:
+			failed = errors.Join(failed, l.err)
+		case len(l.result.Unread) > 0:
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", l.ref, errUnread))
+		}
+		found = found || slices.ContainsFunc(l.findings(), func(f finding.Leak) bool { return f.Ignored == "" && f.Severity.AtLeast(failOn) })
+	}
+	if found {
 		return &quietError{code: exitLeaked, err: failed}
 	}
 	return failed
@@ -224,7 +277,7 @@ func (a *app) scanned(ctx context.Context, o *scanOptions) ([]image.Ref, error) 
 		refs = append(refs, ref)
 	}
 	if o.all != "" {
-		all, err := image.List(ctx, strings.TrimPrefix(o.all, "registry:"), image.Options{})
+		all, err := image.List(ctx, strings.TrimPrefix(o.all, "registry:"), image.Options{Keychain: logins()})
 		if err != nil {
 			return nil, err
 		}
@@ -236,11 +289,12 @@ func (a *app) scanned(ctx context.Context, o *scanOptions) ([]image.Ref, error) 
 	return refs, nil
 }
 
-// scanner scans one image after the other.
+// scanner scans images.
 type scanner struct {
-	app     *app
-	options leaks.Options
-	meter   *meter
+	app      *app
+	options  leaks.Options
+	meter    *meter
+	verifier *verify.Verifier // nil without --verify
 }
 
 func (a *app) newScanner(ctx context.Context, o *scanOptions) (*scanner, error) {
@@ -253,7 +307,10 @@ func (a *app) newScanner(ctx context.Context, o *scanOptions) (*scanner, error) 
 		return nil, err
 	}
 	s := &scanner{app: a, meter: newMeter(a.streams.Err, "scanning")}
-	s.options = leaks.Options{Detector: d, Progress: s.meter.show}
+	s.options = leaks.Options{Detector: d}
+	if o.verify {
+		s.useVerifier()
+	}
 	if !o.noCache && cfg.CacheDir != "" {
 		if s.options.Cache, err = leaks.OpenCache(filepath.Join(cfg.CacheDir, "scans"), id); err != nil {
 			return nil, err
@@ -290,14 +347,39 @@ func (a *app) detector(rules string) (d *detect.Detector, id string, err error) 
 	return detect.New(own...), string(text), nil
 }
 
+// atOnce is how many images of registries are scanned at the same time: most of that is waiting.
+const atOnce = 4
+
+// scanAll scans images, in any order. Those that are not in registries come one after the other.
+func (s *scanner) scanAll(ctx context.Context, refs []image.Ref) []look {
+	looks := make([]look, len(refs))
+	group := errgroup.Group{}
+	group.SetLimit(atOnce)
+	for i, ref := range refs {
+		scan := func() error {
+			looks[i].ref = ref
+			looks[i].result, looks[i].err = s.scan(ctx, ref)
+			return nil
+		}
+		if ref.Scheme == image.Registry {
+			group.Go(scan)
+			continue
+		}
+		_ = scan()
+	}
+	_ = group.Wait() // its functions return nothing
+	return looks
+}
+
 func (s *scanner) scan(ctx context.Context, ref image.Ref) (*leaks.Result, error) {
 	img, err := s.app.openImage(ctx, ref.String())
 	if err != nil {
 		return nil, err
 	}
 	defer img.Close()
-	defer s.meter.clear()
-	return leaks.Find(ctx, img, s.options)
+	o := s.options
+	o.Progress = s.meter.part()
+	return leaks.Find(ctx, img, o)
 }
 
 // baseLayers are those of an image.

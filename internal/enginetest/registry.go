@@ -98,8 +98,22 @@ func (r *Registry) Repositories(t testing.TB) []string {
 	return dirs
 }
 
+// Delete removes what a tag points at, and so the tag.
+func (r *Registry) Delete(t testing.TB, repository, tag string) {
+	t.Helper()
+	digest, _, _ := r.Manifest(t, repository, tag)
+	resp, err := r.do(http.MethodDelete, "/v2/"+repository+"/manifests/"+digest, "")
+	if err != nil || resp.StatusCode != http.StatusAccepted {
+		t.Fatalf("deleting %s:%s: %v, %v", repository, tag, resp, err)
+	}
+}
+
 func (r *Registry) get(path, accept string) (*http.Response, error) {
-	req, err := http.NewRequest(http.MethodGet, "http://"+r.Host+path, nil)
+	return r.do(http.MethodGet, path, accept)
+}
+
+func (r *Registry) do(method, path, accept string) (*http.Response, error) {
+	req, err := http.NewRequest(method, "http://"+r.Host+path, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package leaks
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/gob"
 	"encoding/hex"
@@ -9,15 +10,19 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/tightlip/tightlip/scan/detect"
 )
 
 // Cache remembers what was found in layers, by their digests and the version of the rules. It holds what reports hold, and no
-// values. Nil remembers nothing.
+// values. Nil remembers nothing. Searches at the same time that share one read a blob that they share once.
 type Cache struct {
 	dir, rules string
+
+	mu      sync.Mutex
+	reading map[string]chan struct{} // what a search is reading now, by name; closed when it has
 }
 
 // version changes whenever the walk shows more than before, or an entry has another shape.
@@ -31,7 +36,7 @@ func OpenCache(dir, rules string) (*Cache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening the cache of scans: %w", err)
 	}
-	c := &Cache{dir: dir, rules: rules}
+	c := &Cache{dir: dir, rules: rules, reading: map[string]chan struct{}{}}
 	c.sweep(time.Now())
 	return c, nil
 }
@@ -67,6 +72,34 @@ func (c *Cache) name(p *piece) string {
 	}
 	sum := sha256.Sum256([]byte(version + "\x00" + detect.Version + "\x00" + c.rules + "\x00" + p.blob.Digest + "\x00" + p.blob.Stamp))
 	return filepath.Join(c.dir, hex.EncodeToString(sum[:16]))
+}
+
+// claim waits as long as another search reads the same blob, and then has others wait until release is called.
+func (c *Cache) claim(ctx context.Context, p *piece) (release func()) {
+	name := c.name(p)
+	for name != "" && ctx.Err() == nil {
+		c.mu.Lock()
+		others, busy := c.reading[name]
+		if !busy {
+			done := make(chan struct{})
+			c.reading[name] = done
+			c.mu.Unlock()
+			return func() { c.release(name, done) }
+		}
+		c.mu.Unlock()
+		select {
+		case <-others:
+		case <-ctx.Done():
+		}
+	}
+	return func() {}
+}
+
+func (c *Cache) release(name string, done chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.reading, name)
+	close(done)
 }
 
 // load fills in what is known of a blob.

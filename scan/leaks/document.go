@@ -211,7 +211,7 @@ func (w *walker) text(field, key, text string, kind detect.Kind) {
 		text = key + "=" + text
 	}
 	for _, m := range w.v.search.options.Detector.Find(detect.Content{Data: []byte(text), Kind: kind}) {
-		k := w.v.leak(m)
+		k := w.v.leak(m, []byte(text))
 		k.Field, k.Offset, k.Where = mask(w.v.search.options.Detector, field), int64(max(0, m.Start-before)), w.place(field)
 		w.v.add(k)
 	}

@@ -14,13 +14,10 @@ import (
 // ErrGone says that what a finding is about is not in the image any more, or has a name that cannot be told from its mask.
 var ErrGone = errors.New("the file of the finding is not in its layer")
 
-// Extract writes the file, or document, that a finding is about to w: as it is in its layer, whatever later layers did to it. What is
-// inside an archive is not taken out of it.
-func Extract(ctx context.Context, img image.Image, f finding.Leak, w io.Writer) error {
-	l, err := img.Layout(ctx)
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", img.Ref(), err)
-	}
+// Extract writes the file, or document, that a finding is about to w: as it is in its layer, whatever later layers did to it. l is
+// the Layout of the Result that has the finding: before they are read, some images do not know theirs. What is inside an archive is
+// not taken out of it.
+func Extract(ctx context.Context, img image.Image, l image.Layout, f finding.Leak, w io.Writer) error {
 	for b, err := range img.Blobs(ctx) {
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", img.Ref(), err)

@@ -34,6 +34,9 @@ type Options struct {
 	Base map[string]bool
 	// Last, if it is over 0, is how many of the topmost layers are reported.
 	Last int
+	// Seen is told each value that is found as it stands, and returns the Ticket of its finding. It is called from several goroutines, must
+	// not keep the slice, and may be nil. With it, the Cache is not used: that has no values.
+	Seen func(rule string, value []byte) (ticket int)
 }
 
 // Result is what was found in one image.
@@ -75,6 +78,9 @@ const windowLimit = 64 << 20
 // Find searches an image. What could not be read is in the Result; the error is for what ended the search.
 func Find(ctx context.Context, img image.Image, o Options) (*Result, error) {
 	start := time.Now()
+	if o.Seen != nil {
+		o.Cache = nil
+	}
 	s := &search{options: o, work: make(chan batch)}
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -143,6 +149,8 @@ type leak struct {
 	Encoding string           `json:"encoding,omitempty"`
 	Hint     string           `json:"hint,omitempty"`
 	Ignored  string           `json:"ignored,omitempty"`
+
+	ticket int // of Options.Seen
 }
 
 // gap is something in a blob that could not be read.
@@ -167,10 +175,11 @@ func (s *search) blobs(ctx context.Context, img image.Image) error {
 			p.fail(s.options.Detector, err)
 			return nil
 		}
-		if s.options.Cache.load(p) {
-			continue
-		}
 		look := func() error {
+			defer s.options.Cache.claim(ctx, p)()
+			if s.options.Cache.load(p) {
+				return nil
+			}
 			if err := s.blob(ctx, p); err != nil {
 				p.fail(s.options.Detector, err)
 			}
@@ -261,6 +270,7 @@ func (s *search) place(r *Result) {
 			f := finding.Leak{
 				Rule: k.Rule, Title: k.Title, Severity: k.Severity, Fix: k.Fix, Where: k.Where, Platform: platform, Layer: layer, Digest: p.blob.Digest,
 				Path: k.Path, Inner: k.Inner, Field: k.Field, Key: k.Key, Line: k.Line, Offset: k.Offset, Encoding: k.Encoding, Hint: k.Hint, Ignored: k.Ignored,
+				Ticket: k.ticket,
 			}
 			if layer > 0 && k.Path != "" {
 				f.Status = above.status(platform, layer, k.Path)

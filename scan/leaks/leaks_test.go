@@ -252,7 +252,7 @@ func TestExtract(t *testing.T) {
 	r := find(t, img, leaks.Options{})
 	for _, f := range r.Findings {
 		var out bytes.Buffer
-		if err := leaks.Extract(context.Background(), img, f, &out); err != nil {
+		if err := leaks.Extract(context.Background(), img, r.Layout, f, &out); err != nil {
 			t.Errorf("%s: %v", f.Place(), err)
 		}
 		if text := out.String(); f.Where == "file" && !strings.Contains(text, setting(one)) && text != setting(two) || f.Where == "history" && !strings.Contains(text, two) {

@@ -51,16 +51,20 @@ func (v *visitor) text(file, inner, field, value string) {
 		return
 	}
 	for _, m := range v.search.options.Detector.Find(detect.Content{Data: []byte(value)}) {
-		k := v.leak(m)
+		k := v.leak(m, []byte(value))
 		k.Path, k.Inner, k.Field, k.Offset = file, inner, field, int64(m.Start)
 		v.add(k)
 	}
 }
 
-func (v *visitor) leak(m detect.Match) leak {
+// leak is a match in data.
+func (v *visitor) leak(m detect.Match, data []byte) leak {
 	k := leak{Rule: m.Rule.ID, Title: m.Rule.Title, Severity: m.Rule.Severity, Fix: m.Fix, Key: m.Key, Encoding: m.Encoding, Hint: m.Hint, Where: whereOf(v.piece.blob.Kind)}
 	if k.Fix == "" {
 		k.Fix = m.Rule.Fix
+	}
+	if seen := v.search.options.Seen; seen != nil && m.Encoding == "" {
+		k.ticket = seen(m.Rule.ID, data[m.Start:m.End])
 	}
 	return k
 }
@@ -224,7 +228,7 @@ func (b batch) look() {
 	for _, p := range b.parts {
 		data := b.buf[p.from-b.base : p.to-b.base]
 		for _, m := range b.visitor.search.options.Detector.Find(detect.Content{Path: p.path.Innermost(), Data: data, Rest: p.from > p.start}) {
-			k := b.visitor.leak(m)
+			k := b.visitor.leak(m, data)
 			k.Path, k.Inner = b.visitor.names(p.path)
 			k.Offset = p.from - p.start + int64(m.Start)
 			if isLines(data) {

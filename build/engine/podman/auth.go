@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
-// keychain knows what podman login, buildah login and docker login have stored.
-func keychain() authn.Keychain {
+// Keychain knows what podman login, buildah login and docker login have stored.
+func Keychain() authn.Keychain {
 	return authn.NewMultiKeychain(loginKeychain{}, authn.DefaultKeychain)
 }
 

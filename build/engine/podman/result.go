@@ -268,7 +268,7 @@ func (b *result) push(ctx context.Context, o output.Output) (done []string, err 
 		return nil, err
 	}
 	options := o.PushOptions()
-	options.Keychain = keychain()
+	options.Keychain = Keychain()
 	for _, name := range names {
 		if o.ByDigest {
 			named, err := reference.ParseNormalizedNamed(name)
