@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"path"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,7 +30,7 @@ read. FINDING is its fingerprint, or the beginning of it. It proves that what a 
 		},
 		DisableFlagsInUseLine: true,
 	}
-	cmd.Flags().StringVarP(&o.output, "output", "o", "", "the `file` to write, or - for standard output (default: the leaked file's name, here)")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "", "the `file` to write, or - for standard output (default: the leaked file's name after leaked-, here)")
 	a.detectorFlags(cmd, o)
 	return cmd
 }
@@ -68,9 +69,7 @@ func (a *app) runExtract(ctx context.Context, o *scanOptions, name, fingerprint 
 	}
 	to := o.output
 	if to == "" {
-		if to = filepath.Base(filepath.FromSlash(f.Path)); f.Path == "" {
-			to = f.Where + ".json"
-		}
+		to = extractName(f)
 	}
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -81,4 +80,15 @@ func (a *app) runExtract(ctx context.Context, o *scanOptions, name, fingerprint 
 	}
 	fmt.Fprintf(a.streams.Err, "tightlip: wrote %s\n", a.redact(to))
 	return nil
+}
+
+// unusual are characters that a file of ours has none of in its name.
+var unusual = regexp.MustCompile(`[^A-Za-z0-9._-]`)
+
+// extractName is what the file of a finding is called here: never as a tool would read it, and never what an image would have it be.
+func extractName(f finding.Leak) string {
+	if f.Path == "" {
+		return "leaked-" + f.Fingerprint + ".json"
+	}
+	return "leaked-" + strings.TrimLeft(unusual.ReplaceAllString(path.Base(f.Path), "_"), ".")
 }

@@ -100,12 +100,18 @@ const maxXZ = 128 << 20
 
 func unxz(r io.Reader) (io.Reader, error) { return xz.NewReader(r, maxXZ) }
 
+// openImage opens an image.
 func (a *app) openImage(ctx context.Context, name string) (image.Image, error) {
+	return a.openMirrored(ctx, name, image.Mirrors{})
+}
+
+// openMirrored opens an image; mirrors are asked before its registry.
+func (a *app) openMirrored(ctx context.Context, name string, mirrors image.Mirrors) (image.Image, error) {
 	ref, err := image.ParseRef(name)
 	if err != nil {
 		return nil, usageError(err, imageForms)
 	}
-	o := image.Options{XZ: unxz, Keychain: logins()}
+	o := image.Options{XZ: unxz, Keychain: logins(), Mirrors: mirrors}
 	switch ref.Scheme {
 	case image.Auto, image.Docker, image.Container:
 		o.Docker = a.dockerClient()

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,9 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 )
+
+// memoryLimit in bytes is where the garbage collector starts to hurry: a scan stays under 150 MB, the program itself included.
+const memoryLimit = 90 << 20
 
 // errUnread is why a scan that found nothing is not clean.
 var errUnread = errors.New("not everything could be searched")
@@ -65,7 +69,7 @@ Findings can be ignored by a list (.tightlipignore, or --ignore), each with a re
     generic-secret:usr/share/x  2027-01-31  test data of the vendor
     3f2a9c0d1e4b5a67            -           rotated
 
-by a comment in or above the line itself (# tightlip: ignore=RULE why), or by an earlier report (--baseline).
+by a comment in or above the line itself in a folder or context (# tightlip: ignore=RULE why), or by an earlier report (--baseline).
 
 --verify asks GitHub, Slack, Stripe and others whether the tokens that were found still work: each gets its own, in a call that changes
 nothing, and before that the hosts are printed. Results kept from earlier scans are not used then: they have no values.
@@ -118,6 +122,7 @@ func (a *app) runScan(ctx context.Context, o *scanOptions) error {
 	if err != nil {
 		return err
 	}
+	debug.SetMemoryLimit(memoryLimit)
 	started := time.Now()
 	s, err := a.newScanner(ctx, o)
 	if err != nil {
@@ -312,11 +317,15 @@ func (a *app) newScanner(ctx context.Context, o *scanOptions) (*scanner, error) 
 		s.useVerifier()
 	}
 	if !o.noCache && cfg.CacheDir != "" {
-		if s.options.Cache, err = leaks.OpenCache(filepath.Join(cfg.CacheDir, "scans"), id); err != nil {
-			return nil, err
+		s.options.Cache, err = leaks.OpenCache(filepath.Join(cfg.CacheDir, "scans"), id)
+		if err != nil { // it is only slow
+			fmt.Fprintf(a.streams.Err, "tightlip: warning: %v\n", err)
 		}
 	}
-	if n, err := strconv.Atoi(o.since); err == nil && n > 0 {
+	if n, err := strconv.Atoi(o.since); err == nil {
+		if n < 1 {
+			return nil, usageError(fmt.Errorf("--since %s: no number of layers", o.since), "--since 1, or the name of a base image")
+		}
 		s.options.Last = n
 	} else if o.since != "" {
 		if s.options.Base, err = a.baseLayers(ctx, o.since); err != nil {
@@ -372,14 +381,31 @@ func (s *scanner) scanAll(ctx context.Context, refs []image.Ref) []look {
 }
 
 func (s *scanner) scan(ctx context.Context, ref image.Ref) (*leaks.Result, error) {
-	img, err := s.app.openImage(ctx, ref.String())
+	img, err := s.app.openMirrored(ctx, ref.String(), image.SystemMirrors())
 	if err != nil {
-		return nil, err
+		return nil, s.masked(err)
 	}
 	defer img.Close()
 	o := s.options
 	o.Progress = s.meter.part()
-	return leaks.Find(ctx, img, o)
+	r, err := leaks.Find(ctx, img, o)
+	return r, s.masked(err)
+}
+
+// maskedError is an error whose text may name what an image calls itself.
+type maskedError struct {
+	error
+	text string
+}
+
+func (e *maskedError) Error() string { return e.text }
+func (e *maskedError) Unwrap() error { return e.error }
+
+func (s *scanner) masked(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &maskedError{err, s.options.Detector.Mask(err.Error())}
 }
 
 // baseLayers are those of an image.

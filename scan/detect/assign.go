@@ -18,7 +18,7 @@ var nameAnchors = []string{
 	"credential", "private_key", "private-key", "privatekey", "signing_key", "signing-key", "signingkey", "encryption_key", "encryptionkey", "encryption-key",
 	"master_key", "master-key", "masterkey", "account_key", "accountkey", "license_key", "licensekey", "deploy_key", "session_key",
 	"\npwd", "\npass ", " pass ", "identified by", "passphrase", "pass_phrase", "bindpw", "authtok", "rootpw", " psk ", "psk=", "psk:", "psk\"", "fernet_key", "routing_key", "routing-key", "integration_key",
-	"_auth=", "auth\":", "auth\\\"", "_dsn=", "_pat=", "jwt_", "authorization", "connectionstring", "connection_string", "requirepass", "app_key", "appkey",
+	"_pw=", "_pw:", "_pw\"", "_auth=", "auth\":", "auth\\\"", "_dsn=", "_pat=", "jwt_", "authorization", "connectionstring", "connection_string", "requirepass", "app_key", "appkey",
 }
 
 var genericRule = Rule{
@@ -92,10 +92,21 @@ func isNameByte(c byte) bool { return isAlnum(c) || c == '_' || c == '-' || c ==
 // setting takes the content for NAME=value. Of what is called a secret any value counts.
 func (s *search) setting() {
 	name, value, ok := strings.Cut(string(s.content.Data), "=")
-	if !ok || !secretName(name) || placeholder(value) || harmlessValue(value) || len(value) < 4 {
+	if !ok || !secretName(name) || len(value) < 4 || placeholder(value) && !(telling(value, true, true) && !reference.MatchString(value)) || isPlace(value) {
 		return
 	}
 	s.add(Match{Rule: &settingRule, Start: len(name) + 1, End: len(s.content.Data), Key: name}, byName, value)
+}
+
+// reference is a variable that stands for a value.
+var reference = regexp.MustCompile(`^(\$\{?[A-Za-z_][A-Za-z0-9_]*\}?|\$\(.*\)|\{\{.*\}\}|%[A-Za-z_]+%|<.*>)$`)
+
+// placeShape is a path or an address.
+var placeShape = regexp.MustCompile(`^(~?/|\./|\.\./)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]*)*$|^[a-z][a-z0-9+.-]*://`)
+
+// isPlace tells whether a value says where a secret is, in words.
+func isPlace(value string) bool {
+	return placeShape.MatchString(value) && surprise(value) < 4.2*float64(len(value))
 }
 
 // span is where a value stands.

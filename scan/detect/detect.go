@@ -146,18 +146,38 @@ func (d *Detector) Rules() []*Rule {
 	return slices.CompactFunc(out, func(a, b *Rule) bool { return a.ID == b.ID })
 }
 
-// maxMatches bounds what is told of one content.
-const maxMatches = 64
+// What is told of one content, and what is looked at for that, is bounded.
+const (
+	maxMatches  = 1000
+	manyMatches = 16 * maxMatches
+)
 
 // maxNesting is how many encodings may be around a value.
 const maxNesting = 2
 
-// Find returns the credentials in a content, in the order of their places.
-func (d *Detector) Find(c Content) []Match { return d.find(c, 0) }
+// Find returns the credentials in a content, in the order of their places, each value once.
+func (d *Detector) Find(c Content) []Match {
+	found, _ := d.Search(c)
+	return found
+}
+
+// Search is Find, and tells whether there may be more than it returns: a content that is full of credentials, or of what looks like
+// them, is not searched to its end.
+func (d *Detector) Search(c Content) (found []Match, more bool) {
+	s := search{d: d, content: c}
+	s.run()
+	return s.settle(), s.more
+}
 
 func (d *Detector) find(c Content, depth int) []Match {
 	s := search{d: d, content: c, depth: depth}
-	s.spots = d.literals.find(c.Data, nil)
+	s.run()
+	return s.settle()
+}
+
+func (s *search) run() {
+	c := s.content
+	s.spots = s.d.literals.find(c.Data, nil)
 	if c.Kind == Setting {
 		s.setting()
 	}
@@ -166,10 +186,9 @@ func (d *Detector) find(c Content, depth int) []Match {
 		slices.SortFunc(s.spots, func(a, b spot) int { return cmp.Or(a.at-b.at, a.id-b.id) })
 		s.look()
 	}
-	if depth < maxNesting {
+	if s.depth < maxNesting {
 		s.wide()
 	}
-	return s.settle()
 }
 
 // search is one call of find.
@@ -181,7 +200,14 @@ type search struct {
 	found   []Match
 	decoded int // end of what was decoded from base64 last
 	named   int // end of the setting's name that was looked at last
+
+	everything bool           // keep each match, however often its value occurs
+	more       bool           // something was left out
+	misses     map[*token]int // how often an anchor led to nothing
 }
+
+// maxMisses bounds how often the anchor of one token is looked at in vain: some take long, and a hostile file has nothing else.
+const maxMisses = 4096
 
 func (s *search) add(m Match, certainty int, value string) {
 	if m.certainty == 0 {
@@ -204,6 +230,8 @@ const minPublished = 20
 func (s *search) formats() {
 	if s.content.Kind != File || s.content.Rest {
 		s.keys()
+	}
+	if s.content.Kind != File {
 		return
 	}
 	tried := map[*format]bool{}
@@ -212,7 +240,7 @@ func (s *search) formats() {
 			tried[f] = true
 			f.find(s.content.Data, func(m Match) bool {
 				s.add(m, byFormat, string(s.content.Data[m.Start:m.End]))
-				return len(s.found) < 4*maxMatches
+				return s.everything || len(s.found) < manyMatches
 			})
 		}
 	}
@@ -250,15 +278,14 @@ func withoutBackup(path string) string {
 func (s *search) look() {
 	text := s.content.Data
 	for _, at := range s.spots {
-		if len(s.found) >= 4*maxMatches {
+		if len(s.found) >= manyMatches && !s.everything {
+			s.more = true
 			return
 		}
 		a := s.d.actions[at.id]
 		switch {
 		case a.token != nil:
-			if start, end, ok := a.token.at(text, at.at); ok {
-				s.add(Match{Rule: &a.token.Rule, Start: start, End: end}, byShape, string(text[start:end]))
-			}
+			s.token(a.token, at.at)
 		case a.own != nil:
 			if start, end, ok := a.own.at(text, at.at); ok {
 				s.add(Match{Rule: &a.own.Rule, Start: start, End: end}, byUser, string(text[start:end]))
@@ -269,6 +296,23 @@ func (s *search) look() {
 			s.unwrap(at.at, a.wrapped-1)
 		}
 	}
+}
+
+// token looks for a token at one of its anchors.
+func (s *search) token(t *token, at int) {
+	if s.misses[t] >= maxMisses {
+		s.more = true
+		return
+	}
+	start, end, ok := t.at(s.content.Data, at)
+	if !ok {
+		if s.misses == nil {
+			s.misses = map[*token]int{}
+		}
+		s.misses[t]++
+		return
+	}
+	s.add(Match{Rule: &t.Rule, Start: start, End: end}, byShape, string(s.content.Data[start:end]))
 }
 
 // settle keeps the most certain of the matches at one place, and each value once.
@@ -297,8 +341,12 @@ func (s *search) settle() []Match {
 			}
 			continue
 		}
-		if seen[v] || len(out) == maxMatches {
+		if seen[v] {
 			continue
+		}
+		if len(out) == maxMatches {
+			s.more = true
+			break
 		}
 		seen[v] = true
 		out = append(out, m)
@@ -310,11 +358,14 @@ func (s *search) settle() []Match {
 // manyVectors is how often one name may be given to numbers in hexadecimal before they are the vectors of a test.
 const manyVectors = 5
 
+// vectorNames are in the names that tests of cryptography have, and in few that settings have.
+var vectorNames = words("shared exporter private session master ephemeral traffic premaster prk okm ikm")
+
 // dropVectors leaves out what the tests of cryptography are full of: "shared_secret" and the like, again and again.
 func (s *search) dropVectors() {
 	times := map[string]int{}
 	vector := func(m Match) bool {
-		return m.certainty == byName && s.content.Kind == File && isHex(string(s.content.Data[m.Start:m.End]))
+		return slices.ContainsFunc(nameWords(m.Key), func(w string) bool { return vectorNames[w] }) && m.certainty == byName && s.content.Kind == File && isHex(string(s.content.Data[m.Start:m.End]))
 	}
 	for _, m := range s.found {
 		if vector(m) {

@@ -1,10 +1,5 @@
 package detect
 
-import (
-	"regexp"
-	"strings"
-)
-
 // bigramBits is how surprising it is, in words of English and of programs, that a letter follows another: a row for each first
 // letter, a hexadecimal digit for each second one, in bits times 1.5. It was counted in Python's library, Go's network packages and
 // texts of licences.
@@ -82,17 +77,4 @@ func surpriseAfter(before, c byte) float64 {
 		digit -= 'a' - '0' - 10
 	}
 	return float64(digit-'0') / 1.5
-}
-
-// randomWord is a run of characters in a command that may have been made by chance. Digests have a sign in front that says so.
-var randomWord = regexp.MustCompile(`(?:(?:sha256|sha512|file|dir|multi):)?[A-Za-z0-9+/_.!*-]{16,}={0,2}`)
-
-// MaskRandom is a text without what looks as if it was made by chance.
-func MaskRandom(text string) string {
-	return randomWord.ReplaceAllStringFunc(text, func(w string) string {
-		if strings.Contains(w, ":") || strings.Count(w, "/") > 1 || isHex(w) && len(w) >= 40 || !random(w, true) || harmlessValue(w) {
-			return w
-		}
-		return "***"
-	})
 }

@@ -30,7 +30,7 @@ var harmlessLast = words(`file files filename path paths dir directory folder ur
 	output param params option options rule rules group groups schema model models module table column index list map set array queue cache
 	handler callback function func command cmd script bin parser generator factory builder client server request response pos position offset start end
 	line row col stream count_ tokenizer kms usage bucket region namespace template selector toggle visibility icon button form page view link mount
-	public fingerprint thumbprint hash digest checksum stdin location config configuration settings test tests example sample docs supported support
+	public fingerprint thumbprint hash hashes hasher hashers digest checksum stdin location config configuration settings test tests example sample docs supported support
 	requests spec used info crc32c complete completed missing present exists required_ min_length max_length expires_in expires_at ttl_seconds seconds minutes hours days ms sec`)
 
 var harmlessAnywhere = words(`public pubkey publickey placeholder example sample dummy fake mock stub tokenize tokenizer tokenizers tokenization detokenize

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -30,7 +29,6 @@ func isDocument(b image.Blob) bool {
 // document is an image config, as far as it says where things come from.
 type document struct {
 	entries []string // created_by of the history
-	hidden  []string // the same, without credentials
 }
 
 func (d *document) history() []string {
@@ -38,13 +36,6 @@ func (d *document) history() []string {
 		return nil
 	}
 	return d.entries
-}
-
-func (d *document) masked() []string {
-	if d == nil {
-		return nil
-	}
-	return d.hidden
 }
 
 // instructions are those behind the fields of an image config.
@@ -86,8 +77,7 @@ func (v *visitor) readDocument(r io.Reader) error {
 		return err
 	}
 	kind := v.piece.blob.Kind
-	var doc any
-	if json.Unmarshal(text, &doc) != nil {
+	if !json.Valid(text) {
 		w := walker{v: v, where: string(kind)}
 		w.text("", "", string(text), detect.Command)
 		return nil
@@ -96,8 +86,9 @@ func (v *visitor) readDocument(r io.Reader) error {
 	if kind == finding.InConfig {
 		v.piece.doc = w.config(text)
 	}
-	w.value("", "", doc)
-	return nil
+	w.dec = json.NewDecoder(bytes.NewReader(text))
+	w.dec.UseNumber()
+	return w.value("", "", 0)
 }
 
 // documentKind names what a document is.
@@ -127,7 +118,6 @@ func (w *walker) config(text []byte) *document {
 	d := &document{}
 	for _, h := range config.History {
 		d.entries = append(d.entries, h.CreatedBy)
-		d.hidden = append(d.hidden, maskCommand(w.v.search.options.Detector, clip(h.CreatedBy)))
 	}
 	return d
 }
@@ -136,46 +126,94 @@ func (w *walker) config(text []byte) *document {
 type walker struct {
 	v     *visitor
 	where string
+	dec   *json.Decoder
 }
 
-// value looks at a value, whose field's whole name is path and whose own is name.
-func (w *walker) value(path, name string, value any) {
-	switch value := value.(type) {
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(value)) {
-			field := key
-			if path != "" {
-				field = path + "." + key
-			}
-			w.text(field, "", key, detect.File)
-			w.value(field, key, value[key])
+// maxNested is how deep a document may be, and maxField how long the name of a field in it.
+const (
+	maxNested = 100
+	maxField  = 4096
+)
+
+// value looks at the next value, whose field's whole name is path and whose own is name. Keys may come twice: each counts.
+func (w *walker) value(path, name string, depth int) error {
+	token, err := w.dec.Token()
+	if err != nil {
+		return err
+	}
+	if depth > maxNested || len(path) > maxField {
+		return fmt.Errorf("a document with more than %d levels, or names of more than %d bytes", maxNested, maxField)
+	}
+	switch token := token.(type) {
+	case json.Delim:
+		if token == '{' {
+			return w.object(path, depth)
 		}
-	case []any:
-		if command, ok := joined(path, value); ok {
-			w.text(path, "", command, detect.Command)
-			return
-		}
-		for i, element := range value {
-			w.value(fmt.Sprintf("%s[%d]", path, i), name, element)
-		}
+		return w.array(path, name, depth)
 	case string:
-		w.leaf(path, name, value)
+		w.leaf(path, name, token)
+	case json.Number:
+		w.leaf(path, name, token.String())
 	}
+	return nil
 }
 
-// joined is the command that a list of words is.
-func joined(path string, list []any) (string, bool) {
-	last := path[strings.LastIndexByte(path, '.')+1:]
-	if !slices.Contains([]string{"Cmd", "Entrypoint", "Shell", "Test", "OnBuild"}, last) {
-		return "", false
-	}
-	var words []string
-	for _, e := range list {
-		if s, ok := e.(string); ok {
-			words = append(words, s)
+func (w *walker) object(path string, depth int) error {
+	for w.dec.More() {
+		token, err := w.dec.Token()
+		if err != nil {
+			return err
+		}
+		key, _ := token.(string)
+		field := key
+		if path != "" {
+			field = path + "." + key
+		}
+		w.text(field, "", key, detect.File)
+		if err := w.value(field, key, depth+1); err != nil {
+			return err
 		}
 	}
-	return strings.Join(words, " "), true
+	_, err := w.dec.Token()
+	return err
+}
+
+func (w *walker) array(path, name string, depth int) error {
+	if isCommand(path) {
+		return w.command(path)
+	}
+	for i := 0; w.dec.More(); i++ {
+		if err := w.value(fmt.Sprintf("%s[%d]", path, i), name, depth+1); err != nil {
+			return err
+		}
+	}
+	_, err := w.dec.Token()
+	return err
+}
+
+// isCommand tells whether a list is the words of a command.
+func isCommand(path string) bool {
+	return slices.Contains([]string{"Cmd", "Entrypoint", "Shell", "Test", "OnBuild"}, path[strings.LastIndexByte(path, '.')+1:])
+}
+
+// command looks at a list of words as one text.
+func (w *walker) command(path string) error {
+	var words []string
+	for {
+		token, err := w.dec.Token()
+		if err != nil {
+			return err
+		}
+		switch token := token.(type) {
+		case string:
+			words = append(words, token)
+		case json.Delim:
+			if token == ']' {
+				w.text(path, "", strings.Join(words, " "), detect.Command)
+				return nil
+			}
+		}
+	}
 }
 
 func (w *walker) leaf(path, name, text string) {
@@ -210,11 +248,28 @@ func (w *walker) text(field, key, text string, kind detect.Kind) {
 		before = len(key) + 1
 		text = key + "=" + text
 	}
-	for _, m := range w.v.search.options.Detector.Find(detect.Content{Data: []byte(text), Kind: kind}) {
+	for _, m := range w.v.find(detect.Content{Data: []byte(text), Kind: kind}, field) {
 		k := w.v.leak(m, []byte(text))
-		k.Field, k.Offset, k.Where = mask(w.v.search.options.Detector, field), int64(max(0, m.Start-before)), w.place(field)
+		k.Field, k.Offset, k.Where = field, int64(max(0, m.Start-before)), w.place(field)
 		w.v.add(k)
+		w.v.search.know(text[m.Start:m.End])
 	}
+}
+
+// know remembers a value until the search ends, so that it is masked wherever a document has it.
+func (s *search) know(value string) {
+	if len(value) >= 4 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.known = append(s.known, value)
+	}
+}
+
+// configPlaces are the parts of an image config that findings are named after.
+var configPlaces = []string{
+	"config.Env", "config.Labels", "config.Cmd", "config.Entrypoint", "config.OnBuild", "config.Healthcheck", "config.Volumes", "config.Shell",
+	"config.User", "config.WorkingDir", "config.Hostname", "author", "comment",
+	"container_config.Env", "container_config.Labels", "container_config.Cmd", "container_config.Entrypoint", "container_config.OnBuild",
 }
 
 // place names the part of the document: "config.Env", "history", "manifest.annotations".
@@ -224,7 +279,10 @@ func (w *walker) place(field string) string {
 		return "history"
 	case w.where == string(finding.InConfig):
 		parts := strings.SplitN(list, ".", 3)
-		return strings.Join(parts[:min(2, len(parts))], ".")
+		if place := strings.Join(parts[:min(2, len(parts))], "."); slices.Contains(configPlaces, place) {
+			return place
+		}
+		return w.where
 	case w.where == string(finding.InManifest) && strings.Contains(list, "annotations"):
 		return "manifest.annotations"
 	}

@@ -15,6 +15,9 @@ type entries struct {
 	Names     []uint64 // sorted; the lowest bit is set for folders
 	Whiteouts []string // what is deleted
 	Opaque    []string // folders whose contents are deleted
+	Full      bool     // there were more
+
+	names int // bytes of Whiteouts and Opaque
 }
 
 // hashName is FNV-1a, the same in each process, because caches keep it.
@@ -26,8 +29,11 @@ func hashName(name string) uint64 {
 	return h &^ 1
 }
 
-// maxEntries bounds the memory for a layer. What later layers do to files is not told beyond.
-const maxEntries = 8 << 20
+// What is kept of a layer is bounded. What it does to files of lower ones is not told beyond.
+const (
+	maxEntries = 8 << 20
+	maxNames   = 16 << 20 // bytes of whiteouts
+)
 
 const (
 	whiteout = ".wh."
@@ -40,11 +46,14 @@ func (e *entries) add(name string) {
 	dir, base := path.Split(name)
 	hidden, white := strings.CutPrefix(base, whiteout)
 	switch {
-	case len(e.Names)+len(e.Whiteouts)+len(e.Opaque) >= maxEntries:
+	case len(e.Names) >= maxEntries || e.names > maxNames:
+		e.Full = true
 	case base == opaque:
+		e.names += len(dir)
 		e.Opaque = append(e.Opaque, dir)
 	case strings.HasPrefix(base, whiteout+whiteout): // bookkeeping of AUFS
 	case white && hidden != "" && hidden != "." && hidden != "..":
+		e.names += len(name)
 		e.Whiteouts = append(e.Whiteouts, dir+hidden)
 	case folder:
 		e.Names = append(e.Names, hashName(name)|1)

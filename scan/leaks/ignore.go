@@ -3,6 +3,7 @@ package leaks
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -91,7 +92,7 @@ var fingerprintShape = regexp.MustCompile(`^[0-9a-f]{16}$`)
 // ParseBaseline makes ignores of a report of an earlier scan, one object or a list of them.
 func ParseBaseline(r io.Reader) (*Ignores, error) {
 	type report struct {
-		Findings []struct {
+		Findings *[]struct {
 			Fingerprint string `json:"fingerprint"`
 		} `json:"findings"`
 	}
@@ -108,7 +109,10 @@ func ParseBaseline(r io.Reader) (*Ignores, error) {
 	}
 	var out Ignores
 	for _, m := range many {
-		for _, f := range m.Findings {
+		if m.Findings == nil {
+			return nil, errors.New("it is no report of tightlip scan --format json: it has no findings, not even none")
+		}
+		for _, f := range *m.Findings {
 			out.rows = append(out.rows, ignore{fingerprint: f.Fingerprint, why: "in the baseline"})
 		}
 	}

@@ -3,6 +3,7 @@
 package leaks
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -109,6 +110,9 @@ type search struct {
 	bytes   atomic.Int64
 
 	order []*piece
+
+	mu    sync.Mutex
+	known []string // values in documents; for masking, and gone with the search
 }
 
 // look searches what the walks hand over.
@@ -197,12 +201,12 @@ func (s *search) blobs(ctx context.Context, img image.Image) error {
 
 // fail notes that a blob was not, or not completely, read.
 func (p *piece) fail(d *detect.Detector, err error) {
-	p.gaps = append(p.gaps, gap{Path: mask(d, clip(p.blob.Path)), Reason: mask(d, err.Error())})
+	p.gaps = append(p.gaps, gap{Path: clip(mask(d, p.blob.Path)), Reason: mask(d, err.Error())})
 }
 
 // blob searches one blob.
 func (s *search) blob(ctx context.Context, p *piece) error {
-	v := &visitor{search: s, piece: p}
+	v := &visitor{ctx: ctx, search: s, piece: p}
 	if p.blob.MustUnpack {
 		p.entries = &entries{}
 	}
@@ -215,20 +219,24 @@ func (s *search) blob(ctx context.Context, p *piece) error {
 		return fmt.Errorf("opening %s: %w", describe(p.blob), err)
 	}
 	defer r.Close()
-	if isDocument(p.blob) {
-		if err := v.readDocument(r); err != nil {
+	in := bufio.NewReader(r)
+	head, _ := in.Peek(scan.SniffLen)
+	if isDocument(p.blob) && scan.Sniff(head) == scan.Plain { // what belongs to an image may also be an archive
+		if err := v.readDocument(in); err != nil {
 			return fmt.Errorf("reading %s: %w", describe(p.blob), err)
 		}
 		return nil
 	}
 	limits := scan.Limits{MustUnpack: p.blob.MustUnpack, Window: windowLimit}
-	err = scan.Walk(ctx, r, v.name(), v, limits)
+	err = scan.Walk(ctx, in, v.name(), v, limits)
 	v.pending.Wait()
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", describe(p.blob), err)
 	}
 	if p.entries != nil {
-		p.entries.seal()
+		if p.entries.seal(); p.entries.Full {
+			p.gaps = append(p.gaps, gap{Reason: "too many entries to tell what they hide of lower layers"})
+		}
 	}
 	s.options.Cache.store(p)
 	return nil
@@ -246,7 +254,11 @@ func (s *search) place(r *Result) {
 	if s.options.Origins != nil {
 		copy(origins, s.options.Origins(config.history()))
 	}
-	r.History = config.masked()
+	for _, text := range config.history() {
+		r.History = append(r.History, clip(s.masked(text)))
+	}
+	s.maskNames(r)
+	l = r.Layout
 	r.Layers = s.layers(l, r.History)
 	above := s.above(l)
 	for _, p := range s.order {
@@ -297,14 +309,42 @@ func (s *search) place(r *Result) {
 	r.Findings = number(distinct(r.Findings))
 }
 
+// maskNames masks what an image is called.
+func (s *search) maskNames(r *Result) {
+	d := s.options.Detector
+	r.Ref = mask(d, r.Ref)
+	r.Layout.Names = slices.Clone(r.Layout.Names)
+	for i, name := range r.Layout.Names {
+		r.Layout.Names[i] = d.MaskCommand(name)
+	}
+	r.Layout.Platforms = slices.Clone(r.Layout.Platforms)
+	for i := range r.Layout.Platforms {
+		p := &r.Layout.Platforms[i]
+		p.OS, p.Architecture, p.Variant = mask(d, p.OS), mask(d, p.Architecture), mask(d, p.Variant)
+		p.Layers = slices.Clone(p.Layers)
+		for j := range p.Layers {
+			p.Layers[j].CreatedBy = "" // History has it, masked
+		}
+	}
+}
+
 // source is an instruction as a report may show it.
 func (s *search) source(o *finding.Source) *finding.Source {
 	if o == nil {
 		return nil
 	}
 	c := *o
-	c.Text = maskCommand(s.options.Detector, c.Text)
+	c.Text = s.masked(c.Text)
 	return &c
+}
+
+// masked is a command without credentials, and without what was found elsewhere in the documents.
+func (s *search) masked(text string) string {
+	text = s.options.Detector.MaskCommand(text)
+	for _, value := range s.known {
+		text = strings.ReplaceAll(text, value, "***")
+	}
+	return text
 }
 
 // config is that of the first platform.
@@ -345,15 +385,16 @@ func (s *search) inBase(l image.Layout, layer int, b image.Blob) bool {
 		return false
 	}
 	for _, p := range l.Platforms {
-		if layer > len(p.Layers) || p.Layers[layer-1].Digest != b.Digest && p.Layers[layer-1].Path != b.Path {
-			continue
+		for i, known := range p.Layers {
+			if !isLayer(known, b) {
+				continue
+			}
+			if s.options.Last == 0 && !s.options.Base[known.DiffID] && !s.options.Base[b.Digest] || s.options.Last > 0 && i >= len(p.Layers)-s.options.Last {
+				return false
+			}
 		}
-		if s.options.Last > 0 && layer <= len(p.Layers)-s.options.Last {
-			return true
-		}
-		return s.options.Base[p.Layers[layer-1].DiffID] || s.options.Base[b.Digest]
 	}
-	return false
+	return s.options.Last > 0 || s.options.Base != nil
 }
 
 // locate says which platform and layer, counted from 1, a blob is, and which entry of the history made it. The platform is named only
@@ -367,8 +408,8 @@ func locate(l image.Layout, b image.Blob) (platform string, layer, history int) 
 		if b.Digest != "" && (p.Manifest == b.Digest || p.Config == b.Digest) {
 			return name, 0, -1
 		}
-		for i, layer := range p.Layers {
-			if layer.Digest != "" && layer.Digest == b.Digest || layer.Path != "" && layer.Path == b.Path {
+		for i, layer := range slices.Backward(p.Layers) { // of a layer that is there twice, the upper one is to be seen
+			if isLayer(layer, b) {
 				return name, i + 1, layer.History
 			}
 		}
@@ -376,15 +417,20 @@ func locate(l image.Layout, b image.Blob) (platform string, layer, history int) 
 	return "", 0, -1
 }
 
+// isLayer tells whether a blob is a layer.
+func isLayer(l image.Layer, b image.Blob) bool {
+	return l.Digest != "" && l.Digest == b.Digest || l.Path != "" && l.Path == b.Path
+}
+
 // distinct leaves out findings at a place that is known already: docker save adds copies of the config in old formats.
 func distinct(list []finding.Leak) []finding.Leak {
 	inConfig := map[string]bool{}
 	for _, f := range list {
 		if f.Where != "metadata" && f.Where != "file" {
-			inConfig[f.Rule+f.Hint] = true
+			inConfig[f.Rule+f.Hint+f.Key] = true
 		}
 	}
-	list = slices.DeleteFunc(list, func(f finding.Leak) bool { return f.Where == "metadata" && inConfig[f.Rule+f.Hint] })
+	list = slices.DeleteFunc(list, func(f finding.Leak) bool { return f.Where == "metadata" && inConfig[f.Rule+f.Hint+f.Key] })
 	slices.SortStableFunc(list, func(a, b finding.Leak) int {
 		return cmp.Or(cmp.Compare(a.Platform, b.Platform), cmp.Compare(a.Layer, b.Layer), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Inner, b.Inner),
 			cmp.Compare(a.Field, b.Field), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Rule, b.Rule))

@@ -299,9 +299,94 @@ func TestIgnores(t *testing.T) {
 
 func TestInlineIgnore(t *testing.T) {
 	body := "# tightlip: ignore=generic-secret known and dead\n" + setting(one) + "x = 1\n" + setting(two)
-	r := find(t, open(t, imagetest.NewArchive(t, "a:1", imagetest.Image(t, "linux/amd64", imagetest.Step{CreatedBy: "COPY", Files: []imagetest.File{file("a.cfg", body)}}))), leaks.Options{})
-	if len(r.Findings) != 2 || r.Findings[0].Ignored != "known and dead" || r.Findings[1].Ignored != "" {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.cfg"), []byte(body), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := image.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := find(t, folder, leaks.Options{}); len(r.Findings) != 2 || r.Findings[0].Ignored != "known and dead" || r.Findings[1].Ignored != "" {
 		t.Errorf("%+v", r.Findings)
+	}
+	// An image does not silence its own scan.
+	archive := imagetest.NewArchive(t, "a:1", imagetest.Image(t, "linux/amd64", imagetest.Step{CreatedBy: "COPY", Files: []imagetest.File{file("a.cfg", body)}}))
+	if r := find(t, open(t, archive), leaks.Options{}); len(r.Findings) != 2 || r.Findings[0].Ignored != "" {
+		t.Errorf("%+v", r.Findings)
+	}
+}
+
+// TestNoValues has values in places that reports show.
+func TestNoValues(t *testing.T) {
+	img := imagetest.Image(t, "linux/amd64",
+		imagetest.Step{CreatedBy: "ENV DB_PASSWORD=correct horse " + one},
+		imagetest.Step{CreatedBy: "RUN /bin/sh -c curl -u ci:" + two + " https://a.corp.internal && curl -u ci:" + two + " https://b.corp.internal"},
+		imagetest.Step{CreatedBy: "RUN echo \"machine git.corp.internal login me password " + three + "\" > ~/.netrc", Files: []imagetest.File{
+			file("a/token="+one+"/token="+one, setting(two)), {Name: "x.cfg", Body: setting(one), PAX: map[string]string{"SCHILY.xattr.user.note": "token=" + three}},
+			file("b.cfg", "tightlip: ignore=generic-secret "+two+"\n"+setting(two)),
+		}},
+	)
+	c, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c = c.DeepCopy()
+	c.Config.Env, c.Config.Labels = []string{"DB_PW=" + three}, map[string]string{"token=" + one: "password=" + two}
+	if img, err = mutate.ConfigFile(img, c); err != nil {
+		t.Fatal(err)
+	}
+	opened := open(t, imagetest.NewArchive(t, "app:token-"+one, img))
+	r := find(t, opened, leaks.Options{}) // it looks for the values
+	if len(r.Findings) < 6 {
+		t.Errorf("only %q were found", places(r))
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{one, two, three, "horse"} {
+		if bytes.Contains(text, []byte(value)) {
+			t.Errorf("%s is in the result: %s", value, text)
+		}
+	}
+}
+
+// TestSincePlatforms wants each platform's own layers counted.
+func TestSincePlatforms(t *testing.T) {
+	step := func(name string) imagetest.Step {
+		return imagetest.Step{CreatedBy: "COPY " + name, Files: []imagetest.File{file(name+".cfg", setting(one))}}
+	}
+	index := imagetest.Index(t, imagetest.Image(t, "linux/amd64", step("a"), step("b"), step("c")), imagetest.Image(t, "linux/arm64", step("d"), step("e")))
+	img, err := image.OpenLayout(context.Background(), imagetest.Layout(t, "app", index), "", image.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range find(t, img, leaks.Options{Last: 1}).Findings {
+		got = append(got, f.Path)
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, []string{"c.cfg", "e.cfg"}) {
+		t.Errorf("found %q", got)
+	}
+}
+
+// TestDuplicateKeys has a config whose second Env hides the first from most programs.
+func TestDuplicateKeys(t *testing.T) {
+	img := imagetest.Image(t, "linux/amd64", imagetest.Step{CreatedBy: "COPY", Files: []imagetest.File{file("x", "x")}})
+	raw, err := img.RawConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice := bytes.Replace(raw, []byte(`"config":{}`), []byte(`"config":{"Env":["DB_PASSWORD=`+one+`"],"Env":["A=b"]}`), 1)
+	if bytes.Equal(raw, twice) {
+		t.Fatalf("no place in %s", raw)
+	}
+	layer := imagetest.Tar(t, file("x", "x"))
+	archive := imagetest.Tar(t, file("manifest.json", `[{"Config":"config.json","RepoTags":["a:1"],"Layers":["layer.tar"]}]`), file("config.json", string(twice)), file("layer.tar", string(layer)))
+	if r := find(t, open(t, archive), leaks.Options{}); len(r.Findings) != 1 || r.Findings[0].Where != "config.Env" {
+		t.Errorf("found %+v", r.Findings)
 	}
 }
 

@@ -2,6 +2,7 @@ package leaks
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -22,12 +23,18 @@ const (
 
 // visitor looks for credentials in all that a walk finds in one blob.
 type visitor struct {
+	ctx    context.Context
 	search *search
 	piece  *piece
 	root   *sink // of the blob itself
 
 	pending sync.WaitGroup // batches that are being looked at
 	mu      sync.Mutex     // over what they add
+}
+
+// inline tells whether comments may have findings ignored: in a folder of the user's. An image could silence its own scan.
+func (v *visitor) inline() bool {
+	return v.piece.blob.Kind == finding.InFile && !v.piece.blob.MustUnpack
 }
 
 // name is what paths in the blob begin with.
@@ -50,7 +57,7 @@ func (v *visitor) text(file, inner, field, value string) {
 	if len(value) < 8 {
 		return
 	}
-	for _, m := range v.search.options.Detector.Find(detect.Content{Data: []byte(value)}) {
+	for _, m := range v.find(detect.Content{Data: []byte(value)}, file) {
 		k := v.leak(m, []byte(value))
 		k.Path, k.Inner, k.Field, k.Offset = file, inner, field, int64(m.Start)
 		v.add(k)
@@ -81,15 +88,35 @@ func whereOf(kind finding.Kind) string {
 // add keeps a leak, with texts that show nothing.
 func (v *visitor) add(k leak) {
 	d := v.search.options.Detector
-	k.Path, k.Inner, k.Key = mask(d, clip(k.Path)), mask(d, clip(k.Inner)), mask(d, clip(k.Key))
+	for _, text := range []*string{&k.Path, &k.Inner, &k.Key, &k.Field, &k.Ignored} {
+		*text = clip(mask(d, *text))
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	p := v.piece
 	if len(p.leaks) < maxKept {
 		p.leaks = append(p.leaks, k)
-	} else if len(p.leaks) == maxKept && !slices.ContainsFunc(p.gaps, func(g gap) bool { return g.Reason == tooMany }) {
-		p.gaps = append(p.gaps, gap{Path: k.Path, Reason: tooMany})
+		return
 	}
+	v.gap(gap{Path: k.Path, Reason: tooMany})
+}
+
+// gap notes what was not read, once. The visitor is locked.
+func (v *visitor) gap(g gap) {
+	if !slices.Contains(v.piece.gaps, g) {
+		v.piece.gaps = append(v.piece.gaps, g)
+	}
+}
+
+// find searches a content of the blob. name is what it is called if not all of it was searched.
+func (v *visitor) find(c detect.Content, name string) []detect.Match {
+	found, more := v.search.options.Detector.Search(c)
+	if more {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.gap(gap{Path: clip(mask(v.search.options.Detector, name)), Reason: "full of credentials, or of what looks like them: not searched to its end"})
+	}
+	return found
 }
 
 const tooMany = "more leaks than are reported for one layer"
@@ -102,20 +129,7 @@ func clip(s string) string {
 }
 
 // mask is a text without the credentials in it.
-func mask(d *detect.Detector, text string) string {
-	if len(text) < 8 {
-		return text
-	}
-	for _, m := range slices.Backward(d.Find(detect.Content{Data: []byte(text), Kind: detect.Command})) {
-		text = text[:m.Start] + "***" + text[m.End:]
-	}
-	return text
-}
-
-// maskCommand also masks what looks random in a line of the history, whatever it is called.
-func maskCommand(d *detect.Detector, text string) string {
-	return detect.MaskRandom(mask(d, text))
-}
+func mask(d *detect.Detector, text string) string { return d.Mask(text) }
 
 // Stream implements scan.Visitor.
 func (v *visitor) Stream(p scan.Path) scan.Sink {
@@ -131,7 +145,9 @@ func (v *visitor) Stream(p scan.Path) scan.Sink {
 // Unread implements scan.Visitor.
 func (v *visitor) Unread(p scan.Path, why error) {
 	d := v.search.options.Detector
-	v.piece.gaps = append(v.piece.gaps, gap{Path: mask(d, clip(p.String())), Reason: mask(d, why.Error())})
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.gap(gap{Path: clip(mask(d, p.String())), Reason: mask(d, why.Error())})
 }
 
 // sink cuts one stream into files, and these into parts. The walk says which file bytes belong to after they have passed, so they
@@ -227,14 +243,19 @@ type batch struct {
 func (b batch) look() {
 	for _, p := range b.parts {
 		data := b.buf[p.from-b.base : p.to-b.base]
-		for _, m := range b.visitor.search.options.Detector.Find(detect.Content{Path: p.path.Innermost(), Data: data, Rest: p.from > p.start}) {
+		if b.visitor.ctx.Err() != nil {
+			break
+		}
+		for _, m := range b.visitor.find(detect.Content{Path: p.path.Innermost(), Data: data, Rest: p.from > p.start}, p.path.String()) {
 			k := b.visitor.leak(m, data)
 			k.Path, k.Inner = b.visitor.names(p.path)
 			k.Offset = p.from - p.start + int64(m.Start)
 			if isLines(data) {
 				k.Line = 1 + p.lines + bytes.Count(data[:m.Start], newline)
 			}
-			k.Ignored = inlineIgnore(data, m)
+			if b.visitor.inline() {
+				k.Ignored = inlineIgnore(data, m)
+			}
 			b.visitor.add(k)
 		}
 	}
