@@ -203,7 +203,7 @@ type search struct {
 
 	everything bool           // keep each match, however often its value occurs
 	more       bool           // something was left out
-	misses     map[*token]int // how often an anchor led to nothing
+	misses     map[*token]int // how often looking at an anchor took long and led to nothing
 }
 
 // maxMisses bounds how often the anchor of one token is looked at in vain: some take long, and a hostile file has nothing else.
@@ -305,11 +305,13 @@ func (s *search) token(t *token, at int) {
 		return
 	}
 	start, end, ok := t.at(s.content.Data, at)
-	if !ok {
+	if !ok && t.costly(s.content.Data, at) {
 		if s.misses == nil {
 			s.misses = map[*token]int{}
 		}
 		s.misses[t]++
+	}
+	if !ok {
 		return
 	}
 	s.add(Match{Rule: &t.Rule, Start: start, End: end}, byShape, string(s.content.Data[start:end]))

@@ -35,12 +35,13 @@ type token struct {
 	not    []string // what looks like it and is none
 
 	shape func() *shape // the pattern, compiled at its first use
+	quick bool          // looking at an anchor takes next to nothing
 }
 
 // shapeTokens are known by their shape alone, the others by what stands around them.
 var shapeTokens = compiled(slices.Concat(codeTokens, cloudTokens, modelTokens, serviceTokens, moneyTokens, jwtTokens))
 
-var tokens = slices.Concat(shapeTokens, compiled(contextTokens))
+var tokens = slices.Concat(shapeTokens, compiled(quick(contextTokens)))
 
 func compiled(list []token) []token {
 	for i := range list {
@@ -48,6 +49,21 @@ func compiled(list []token) []token {
 		list[i].shape = sync.OnceValue(func() *shape { return newShape(pattern) })
 	}
 	return list
+}
+
+func quick(list []token) []token {
+	for i := range list {
+		list[i].quick = true
+	}
+	return list
+}
+
+// costly tells whether looking at an anchor took long, although it led to nothing.
+func (t *token) costly(text []byte, at int) bool {
+	if t.match != nil {
+		return !t.quick
+	}
+	return at >= t.lead && t.shape().begins(text[at-t.lead:])
 }
 
 // nearness is how far from a match, in bytes, a word may be that it needs.
