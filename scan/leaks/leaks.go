@@ -6,8 +6,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"runtime"
 	"slices"
@@ -246,69 +244,6 @@ func describe(b image.Blob) string {
 	return fmt.Sprintf("%s %s", b.Kind, cmp.Or(b.Path, b.Digest))
 }
 
-// place turns what was found in blobs into findings about the image.
-func (s *search) place(r *Result) {
-	l := r.Layout
-	config := s.config(l)
-	origins := make([]*finding.Source, len(config.history()))
-	if s.options.Origins != nil {
-		copy(origins, s.options.Origins(config.history()))
-	}
-	for _, text := range config.history() {
-		r.History = append(r.History, clip(s.masked(text)))
-	}
-	s.maskNames(r)
-	l = r.Layout
-	r.Layers = s.layers(l, r.History)
-	above := s.above(l)
-	for _, p := range s.order {
-		platform, layer, history := locate(l, p.blob)
-		r.Stats.Files += p.files
-		r.Stats.Bytes += p.bytes
-		if p.blob.MustUnpack {
-			r.Stats.Layers++
-			if p.cached {
-				r.Stats.Cached++
-			}
-		}
-		for _, g := range p.gaps {
-			where := finding.Location{Kind: p.blob.Kind, Platform: platform, Digest: p.blob.Digest, Layer: layer, Path: g.Path}
-			r.Unread = append(r.Unread, Unread{where, g.Reason})
-		}
-		if s.inBase(l, layer, p.blob) {
-			continue
-		}
-		for _, k := range p.leaks {
-			f := finding.Leak{
-				Rule: k.Rule, Title: k.Title, Severity: k.Severity, Fix: k.Fix, Where: k.Where, Platform: platform, Layer: layer, Digest: p.blob.Digest,
-				Path: k.Path, Inner: k.Inner, Field: k.Field, Key: k.Key, Line: k.Line, Offset: k.Offset, Encoding: k.Encoding, Hint: k.Hint, Ignored: k.Ignored,
-				Ticket: k.ticket,
-			}
-			if layer > 0 && k.Path != "" {
-				f.Status = above.status(platform, layer, k.Path)
-			} else if k.Path != "" {
-				f.Status = finding.Visible
-			}
-			entry := history
-			if p.blob.Kind == finding.InConfig {
-				entry = config.entryOf(k)
-			}
-			if entry >= 0 && entry < len(r.History) {
-				f.CreatedBy = r.History[entry]
-				f.Source = s.source(origins[entry])
-			}
-			r.Findings = append(r.Findings, f)
-		}
-	}
-	for _, absent := range l.Absent {
-		r.Unread = append(r.Unread, Unread{
-			finding.Location{Kind: finding.InManifest, Platform: absent.String(), Digest: absent.Manifest},
-			"absent: the image has this platform, but it is not here: scan registry:NAME instead",
-		})
-	}
-	r.Findings = number(distinct(r.Findings))
-}
-
 // maskNames masks what an image is called.
 func (s *search) maskNames(r *Result) {
 	d := s.options.Detector
@@ -328,16 +263,6 @@ func (s *search) maskNames(r *Result) {
 	}
 }
 
-// source is an instruction as a report may show it.
-func (s *search) source(o *finding.Source) *finding.Source {
-	if o == nil {
-		return nil
-	}
-	c := *o
-	c.Text = s.masked(c.Text)
-	return &c
-}
-
 // masked is a command without credentials, and without what was found elsewhere in the documents.
 func (s *search) masked(text string) string {
 	text = s.options.Detector.MaskCommand(text)
@@ -345,18 +270,6 @@ func (s *search) masked(text string) string {
 		text = strings.ReplaceAll(text, value, "***")
 	}
 	return text
-}
-
-// config is that of the first platform.
-func (s *search) config(l image.Layout) *document {
-	if len(l.Platforms) > 0 {
-		for _, p := range s.order {
-			if p.doc != nil && p.blob.Digest == l.Platforms[0].Config {
-				return p.doc
-			}
-		}
-	}
-	return nil
 }
 
 func (s *search) layers(l image.Layout, history []string) []Layer {
@@ -397,61 +310,7 @@ func (s *search) inBase(l image.Layout, layer int, b image.Blob) bool {
 	return s.options.Last > 0 || s.options.Base != nil
 }
 
-// locate says which platform and layer, counted from 1, a blob is, and which entry of the history made it. The platform is named only
-// in images for several.
-func locate(l image.Layout, b image.Blob) (platform string, layer, history int) {
-	for _, p := range l.Platforms {
-		name := ""
-		if len(l.Platforms) > 1 {
-			name = p.String()
-		}
-		if b.Digest != "" && (p.Manifest == b.Digest || p.Config == b.Digest) {
-			return name, 0, -1
-		}
-		for i, layer := range slices.Backward(p.Layers) { // of a layer that is there twice, the upper one is to be seen
-			if isLayer(layer, b) {
-				return name, i + 1, layer.History
-			}
-		}
-	}
-	return "", 0, -1
-}
-
 // isLayer tells whether a blob is a layer.
 func isLayer(l image.Layer, b image.Blob) bool {
 	return l.Digest != "" && l.Digest == b.Digest || l.Path != "" && l.Path == b.Path
-}
-
-// distinct leaves out findings at a place that is known already: docker save adds copies of the config in old formats.
-func distinct(list []finding.Leak) []finding.Leak {
-	inConfig := map[string]bool{}
-	for _, f := range list {
-		if f.Where != "metadata" && f.Where != "file" {
-			inConfig[f.Rule+f.Hint+f.Key] = true
-		}
-	}
-	list = slices.DeleteFunc(list, func(f finding.Leak) bool { return f.Where == "metadata" && inConfig[f.Rule+f.Hint+f.Key] })
-	slices.SortStableFunc(list, func(a, b finding.Leak) int {
-		return cmp.Or(cmp.Compare(a.Platform, b.Platform), cmp.Compare(a.Layer, b.Layer), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Inner, b.Inner),
-			cmp.Compare(a.Field, b.Field), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Rule, b.Rule))
-	})
-	return slices.CompactFunc(list, func(a, b finding.Leak) bool {
-		return a.Rule == b.Rule && a.Platform == b.Platform && a.Digest == b.Digest && a.Path == b.Path && a.Inner == b.Inner && a.Field == b.Field && a.Offset == b.Offset
-	})
-}
-
-// number gives each finding its fingerprint.
-func number(list []finding.Leak) []finding.Leak {
-	seen := map[string]int{}
-	for i := range list {
-		f := &list[i]
-		place := strings.Join([]string{f.Rule, f.Where, f.Path, f.Inner, f.Key, f.Platform}, "\x00")
-		if f.Where != "file" {
-			place += "\x00" + f.Field
-		}
-		seen[place]++
-		sum := sha256.Sum256(fmt.Appendf(nil, "tightlip leak v1\x00%s\x00%d", place, seen[place]))
-		f.Fingerprint = hex.EncodeToString(sum[:8])
-	}
-	return list
 }

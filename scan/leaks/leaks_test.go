@@ -452,3 +452,26 @@ func TestCancelled(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
+
+// TestHistoryOfPlatforms wants each platform's findings explained by its own history.
+func TestHistoryOfPlatforms(t *testing.T) {
+	step := func(by, name string) imagetest.Step {
+		return imagetest.Step{CreatedBy: by, Files: []imagetest.File{file(name+".cfg", setting(one))}}
+	}
+	index := imagetest.Index(t, imagetest.Image(t, "linux/amd64", step("COPY a", "a")), imagetest.Image(t, "linux/arm64", step("COPY b", "b")))
+	img, err := image.OpenLayout(context.Background(), imagetest.Layout(t, "app", index), "", image.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := find(t, img, leaks.Options{Origins: func(history []string) []*finding.Source {
+		return []*finding.Source{{File: "Dockerfile", Line: len(history), Text: history[0]}}
+	}})
+	for _, f := range r.Findings {
+		if want := "COPY " + strings.TrimSuffix(f.Path, ".cfg"); f.CreatedBy != want || f.Source == nil || f.Source.Text != want || f.Platform == "" {
+			t.Errorf("%s is explained by %q and %+v", f.Place(), f.CreatedBy, f.Source)
+		}
+	}
+	if len(r.Findings) != 2 {
+		t.Errorf("found %q", places(r))
+	}
+}
