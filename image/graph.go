@@ -20,6 +20,11 @@ type source interface {
 	referrers(ctx context.Context, d v1.Descriptor) ([]v1.Descriptor, error)
 }
 
+// partial is a source of which some may be missing: see Options.Partial.
+type partial struct{ source }
+
+func (partial) stat(v1.Descriptor) error { return nil }
+
 // node is a blob of an image and its meaning.
 type node struct {
 	v1.Descriptor
@@ -32,6 +37,7 @@ type node struct {
 type graph struct {
 	src         source
 	allowAbsent bool // leave out platforms of which nothing is there, as daemons do
+	partial     bool // what is missing or of an unknown kind says so when it is opened, or read
 
 	nodes        []node
 	index        map[string]int      // digest to its place in nodes
@@ -48,6 +54,7 @@ func walkGraph(ctx context.Context, src source, roots []v1.Descriptor, allowAbse
 		src: src, allowAbsent: allowAbsent,
 		index: map[string]int{}, walked: map[string]bool{}, attestations: map[string][]string{},
 	}
+	_, g.partial = src.(partial)
 	for _, d := range roots {
 		if err := g.visit(ctx, d, finding.InMetadata); err != nil {
 			return nil, err
@@ -161,7 +168,7 @@ func (g *graph) image(ctx context.Context, d v1.Descriptor, doc document) error 
 	g.add(node{Descriptor: *doc.Config, kind: finding.InConfig, data: raw})
 	digests := make([]string, len(doc.Layers))
 	for i, l := range doc.Layers {
-		if err := checkLayerType(l); err != nil {
+		if err := checkLayerType(l); err != nil && !g.partial {
 			return err
 		}
 		kind := finding.InLayer
@@ -203,8 +210,11 @@ func (g *graph) blob(d v1.Descriptor, kind finding.Kind) error {
 	n := node{Descriptor: d, kind: kind, mustUnpack: layerTypes[d.MediaType]}
 	if n.mustUnpack {
 		n.kind = finding.InLayer
-	} else if err := checkLayerType(d); errors.Is(err, ErrEncrypted) {
+	} else if err := checkLayerType(d); errors.Is(err, ErrEncrypted) && !g.partial {
 		return err
+	}
+	if g.partial && kind == finding.InLayer {
+		n.mustUnpack = true
 	}
 	if err := g.src.stat(d); err != nil {
 		// Registries need not store what its descriptor carries, such as the empty config {}.

@@ -56,7 +56,7 @@ func openLayout(ctx context.Context, dir, sel string, opts Options) (*static, er
 			return nil, err
 		}
 	}
-	g, err := walkGraph(ctx, src, roots, false)
+	g, err := walkGraph(ctx, opts.source(src), roots, false)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,9 @@ type Options struct {
 	Docker *client.Client
 	// Keychain knows the credentials of registries; nil for the user's docker configuration.
 	Keychain authn.Keychain
+	// Partial opens an image although layers are missing, encrypted or of an unknown kind: their blobs say so when they are
+	// opened, or are no archives. It is for OCI layouts and registries.
+	Partial bool
 	// Mirrors are asked before the registries themselves.
 	Mirrors Mirrors
 	// Transport carries the requests to registries; nil for ggcr's.

@@ -79,7 +79,7 @@ func openRegistry(ctx context.Context, ref string, opts Options) (*static, error
 	}
 	src.root = got.Manifest
 	src.rootDigest = root.Digest
-	g, err := walkGraph(ctx, src, []v1.Descriptor{root}, false)
+	g, err := walkGraph(ctx, opts.source(src), []v1.Descriptor{root}, false)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,14 @@ func (o Options) keychain() authn.Keychain {
 	return authn.DefaultKeychain
 }
 
+// source is s, or as much of it as there is.
+func (o Options) source(s source) source {
+	if o.Partial {
+		return partial{s}
+	}
+	return s
+}
+
 func (o Options) transport() http.RoundTripper {
 	if o.Transport != nil {
 		return o.Transport

@@ -102,16 +102,16 @@ func unxz(r io.Reader) (io.Reader, error) { return xz.NewReader(r, maxXZ) }
 
 // openImage opens an image.
 func (a *app) openImage(ctx context.Context, name string) (image.Image, error) {
-	return a.openMirrored(ctx, name, image.Mirrors{})
+	return a.openImageAs(ctx, name, image.Options{})
 }
 
-// openMirrored opens an image; mirrors are asked before its registry.
-func (a *app) openMirrored(ctx context.Context, name string, mirrors image.Mirrors) (image.Image, error) {
+// openImageAs opens an image, with what the command line adds to the options.
+func (a *app) openImageAs(ctx context.Context, name string, o image.Options) (image.Image, error) {
 	ref, err := image.ParseRef(name)
 	if err != nil {
 		return nil, usageError(err, imageForms)
 	}
-	o := image.Options{XZ: unxz, Keychain: logins(), Mirrors: mirrors}
+	o.XZ, o.Keychain = unxz, logins()
 	switch ref.Scheme {
 	case image.Auto, image.Docker, image.Container:
 		o.Docker = a.dockerClient()

@@ -381,7 +381,7 @@ func (s *scanner) scanAll(ctx context.Context, refs []image.Ref) []look {
 }
 
 func (s *scanner) scan(ctx context.Context, ref image.Ref) (*leaks.Result, error) {
-	img, err := s.app.openMirrored(ctx, ref.String(), image.SystemMirrors())
+	img, err := s.app.openImageAs(ctx, ref.String(), image.Options{Mirrors: image.SystemMirrors(), Partial: true})
 	if err != nil {
 		return nil, s.masked(err)
 	}

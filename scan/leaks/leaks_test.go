@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 
 	"github.com/tightlip/tightlip/finding"
 	"github.com/tightlip/tightlip/image"
@@ -473,5 +474,42 @@ func TestHistoryOfPlatforms(t *testing.T) {
 	}
 	if len(r.Findings) != 2 {
 		t.Errorf("found %q", places(r))
+	}
+}
+
+// TestPartial has a layer that is not there, and one of a kind that nobody knows: both are told, and the rest is searched.
+func TestPartial(t *testing.T) {
+	img := states(t)
+	odd, err := mutate.Append(img, mutate.Addendum{Layer: static.NewLayer([]byte("no archive"), "application/x-unknown")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := imagetest.Layout(t, "app", odd)
+	layers, err := img.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := layers[0].Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "blobs", digest.Algorithm, digest.Hex)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := image.OpenLayout(context.Background(), dir, "", image.Options{}); err == nil {
+		t.Error("without Partial it is no error")
+	}
+	opened, err := image.OpenLayout(context.Background(), dir, "", image.Options{Partial: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := find(t, opened, leaks.Options{})
+	if len(r.Unread) != 2 || !strings.Contains(r.Unread[0].Reason, "no such file") || !strings.Contains(r.Unread[1].Reason, "not-a-layer") {
+		for _, u := range r.Unread {
+			t.Errorf("unread: %s: %s", u.Location, u.Reason)
+		}
+	}
+	if got := places(r); !slices.Contains(got, "layer 2 /app/twice.cfg line 1 visible") {
+		t.Errorf("found %q", got)
 	}
 }
