@@ -11,7 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
+
+	"github.com/tightlip/tightlip/internal/cachedir"
 )
 
 // Cache remembers which blobs were proven free of which needles.
@@ -19,8 +20,8 @@ import (
 // Its entries are named by a MAC of the blob's digest and the needles under a key that only this user can read,
 // so that they tell nothing about the values. The zero value and nil remember nothing.
 type Cache struct {
-	dir string
-	key []byte
+	entries cachedir.Dir
+	key     []byte
 }
 
 // entry is what is known of a proven blob or image.
@@ -34,51 +35,19 @@ const walkVersion = "tightlip walk v2"
 
 // OpenCache opens the cache in a folder, and makes it with a new key if it is missing.
 func OpenCache(dir string) (*Cache, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("opening the cache of proofs: %w", err)
-	}
-	key, err := cacheKey(filepath.Join(dir, "key"))
+	entries, err := cachedir.Open(dir, keyName)
 	if err != nil {
 		return nil, fmt.Errorf("opening the cache of proofs: %w", err)
 	}
-	c := &Cache{dir: dir, key: key}
-	c.sweep(time.Now())
-	return c, nil
-}
-
-// keepUnused is how long an entry stays that nobody asks for.
-const keepUnused = 30 * 24 * time.Hour
-
-// sweep removes old entries once a day. Secrets that change often would fill the folder otherwise.
-func (c *Cache) sweep(now time.Time) {
-	stamp := filepath.Join(c.dir, "swept")
-	if info, err := os.Stat(stamp); err == nil && now.Sub(info.ModTime()) < 24*time.Hour {
-		return
-	}
-	if os.WriteFile(stamp, nil, 0o600) != nil || os.Chtimes(stamp, now, now) != nil {
-		return
-	}
-	entries, _ := os.ReadDir(c.dir)
-	for _, e := range entries {
-		info, err := e.Info()
-		if err == nil && e.Name() != "key" && now.Sub(info.ModTime()) > keepUnused {
-			_ = os.Remove(filepath.Join(c.dir, e.Name()))
-		}
-	}
-}
-
-// read returns an entry, and notes that it was of use.
-func (c *Cache) read(name string) ([]byte, error) {
-	data, err := os.ReadFile(name)
+	key, err := cacheKey(entries.Path(keyName))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("opening the cache of proofs: %w", err)
 	}
-	if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
-		now := time.Now()
-		_ = os.Chtimes(name, now, now)
-	}
-	return data, nil
+	return &Cache{entries: entries, key: key}, nil
 }
+
+// keyName is the file with the key: it has to stay, or no entry is found again.
+const keyName = "key"
 
 const keySize = 32
 
@@ -123,7 +92,7 @@ func (c *Cache) Fingerprint(data []byte) string {
 
 // mark returns the part of the cache that is about n.
 func (c *Cache) mark(n *Needles) *marks {
-	if c == nil || c.dir == "" {
+	if c == nil || c.key == nil {
 		return nil
 	}
 	return &marks{cache: c, needles: n.Fingerprint(c.key)}
@@ -140,7 +109,7 @@ func (m *marks) file(what string) string {
 	mac.Write([]byte(walkVersion))
 	mac.Write(m.needles[:])
 	mac.Write([]byte(what))
-	return filepath.Join(m.cache.dir, hex.EncodeToString(mac.Sum(nil)))
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // get finds what was proven before. What has no name was not.
@@ -149,7 +118,7 @@ func (m *marks) get(what string) (entry, bool) {
 	if m == nil || what == "" {
 		return e, false
 	}
-	data, err := m.cache.read(m.file(what))
+	data, err := m.cache.entries.Read(m.file(what))
 	return e, err == nil && json.Unmarshal(data, &e) == nil
 }
 
@@ -161,17 +130,8 @@ func (m *marks) put(what string, e entry) {
 }
 
 func (m *marks) write(name string, e any) {
-	data, err := json.Marshal(e)
-	if err != nil {
-		return
-	}
-	f, err := os.CreateTemp(m.cache.dir, "new-*")
-	if err != nil {
-		return
-	}
-	_, err = f.Write(data)
-	if errors.Join(err, f.Close()) != nil || os.Rename(f.Name(), name) != nil {
-		os.Remove(f.Name())
+	if data, err := json.Marshal(e); err == nil {
+		m.cache.entries.Write(name, data)
 	}
 }
 
@@ -186,7 +146,7 @@ type earlier struct {
 func (m *marks) leakFile(digest, secret string) string {
 	mac := hmac.New(sha256.New, m.cache.key)
 	mac.Write([]byte("tightlip leak v1\x00" + digest + "\x00" + secret))
-	return filepath.Join(m.cache.dir, hex.EncodeToString(mac.Sum(nil)))
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // leaked finds out whether a layer leaked a value of a secret before.
@@ -194,7 +154,7 @@ func (m *marks) leaked(digest, secret string) (e earlier, ok bool) {
 	if m == nil || digest == "" {
 		return e, false
 	}
-	data, err := m.cache.read(m.leakFile(digest, secret))
+	data, err := m.cache.entries.Read(m.leakFile(digest, secret))
 	return e, err == nil && json.Unmarshal(data, &e) == nil
 }
 
@@ -206,6 +166,6 @@ func (m *marks) putLeaked(digest, secret string, e earlier) {
 
 func (m *marks) forget(digest, secret string) {
 	if m != nil && digest != "" {
-		_ = os.Remove(m.leakFile(digest, secret))
+		m.cache.entries.Remove(m.leakFile(digest, secret))
 	}
 }

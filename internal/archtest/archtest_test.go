@@ -20,6 +20,7 @@ var layers = []struct {
 	imports []string
 }{
 	{"internal/suggest", nil},
+	{"internal/cachedir", nil},
 	{"finding", nil},
 	{"secret", []string{"internal/suggest"}},
 	{"secret/secrettest", []string{"secret"}},
@@ -39,9 +40,9 @@ var layers = []struct {
 	{"image/imagetest", []string{"image"}},
 	{"image/sink", []string{"finding", "image"}},
 	{"scan/detect", []string{"finding"}},
-	{"scan/leaks", []string{"finding", "image", "scan"}},
+	{"scan/leaks", []string{"finding", "image", "internal/cachedir", "scan"}},
 	{"scan/verify", []string{"finding"}},
-	{"proof", []string{"secret", "finding", "image", "scan"}},
+	{"proof", []string{"secret", "finding", "image", "internal/cachedir", "scan"}},
 	{"internal/redact", []string{"proof"}},
 	{"build", []string{"secret", "broker", "broker/shim", "finding", "dockerfile", "image", "proof", "internal/redact"}},
 	{"build/buildtest", []string{"build", "secret", "proof", "image", "internal/redact"}},

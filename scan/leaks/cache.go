@@ -6,20 +6,18 @@ import (
 	"crypto/sha256"
 	"encoding/gob"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
-	"time"
 
+	"github.com/tightlip/tightlip/internal/cachedir"
 	"github.com/tightlip/tightlip/scan/detect"
 )
 
 // Cache remembers what was found in layers, by their digests and the version of the rules. It holds what reports hold, and no
 // values. Nil remembers nothing. Searches at the same time that share one read a blob that they share once.
 type Cache struct {
-	dir, rules string
+	dir   cachedir.Dir
+	rules string
 
 	mu      sync.Mutex
 	reading map[string]chan struct{} // what a search is reading now, by name; closed when it has
@@ -28,34 +26,13 @@ type Cache struct {
 // version changes whenever the walk shows more than before, or an entry has another shape.
 const version = "tightlip leaks v1"
 
-// keepUnused is how long an entry stays that nobody asks for.
-const keepUnused = 30 * 24 * time.Hour
-
 // OpenCache opens the cache in a folder, and makes it if it is missing. rules names the user's own rules; it is "" without any.
 func OpenCache(dir, rules string) (*Cache, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	entries, err := cachedir.Open(dir)
+	if err != nil {
 		return nil, fmt.Errorf("opening the cache of scans: %w", err)
 	}
-	c := &Cache{dir: dir, rules: rules, reading: map[string]chan struct{}{}}
-	c.sweep(time.Now())
-	return c, nil
-}
-
-// sweep removes old entries once a day.
-func (c *Cache) sweep(now time.Time) {
-	stamp := filepath.Join(c.dir, "swept")
-	if info, err := os.Stat(stamp); err == nil && now.Sub(info.ModTime()) < 24*time.Hour {
-		return
-	}
-	if os.WriteFile(stamp, nil, 0o600) != nil || os.Chtimes(stamp, now, now) != nil {
-		return
-	}
-	list, _ := os.ReadDir(c.dir)
-	for _, e := range list {
-		if info, err := e.Info(); err == nil && now.Sub(info.ModTime()) > keepUnused {
-			_ = os.Remove(filepath.Join(c.dir, e.Name()))
-		}
-	}
+	return &Cache{dir: entries, rules: rules, reading: map[string]chan struct{}{}}, nil
 }
 
 // record is what is known of a layer.
@@ -65,13 +42,13 @@ type record struct {
 	Entries            entries
 }
 
-// name is the file about a blob; "" if it has nothing to tell it from another.
+// name is the entry about a blob; "" if it has nothing to tell it from another.
 func (c *Cache) name(p *piece) string {
 	if c == nil || p.blob.Digest == "" || !p.blob.MustUnpack {
 		return ""
 	}
 	sum := sha256.Sum256([]byte(version + "\x00" + detect.Version + "\x00" + c.rules + "\x00" + p.blob.Digest + "\x00" + p.blob.Stamp))
-	return filepath.Join(c.dir, hex.EncodeToString(sum[:16]))
+	return hex.EncodeToString(sum[:16])
 }
 
 // claim waits as long as another search reads the same blob, and then has others wait until release is called.
@@ -108,14 +85,10 @@ func (c *Cache) load(p *piece) bool {
 	if name == "" {
 		return false
 	}
-	data, err := os.ReadFile(name)
+	data, err := c.dir.Read(name)
 	var r record
 	if err != nil || gob.NewDecoder(bytes.NewReader(data)).Decode(&r) != nil {
 		return false
-	}
-	if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > 24*time.Hour {
-		now := time.Now()
-		_ = os.Chtimes(name, now, now)
 	}
 	p.leaks, p.entries, p.files, p.bytes, p.cached = r.Leaks, &r.Entries, r.Files, r.Bytes, true
 	if p.size < 0 {
@@ -134,12 +107,5 @@ func (c *Cache) store(p *piece) {
 	if gob.NewEncoder(&buf).Encode(record{p.size, p.files, p.bytes, p.leaks, *p.entries}) != nil {
 		return
 	}
-	f, err := os.CreateTemp(c.dir, "new-*")
-	if err != nil {
-		return
-	}
-	_, err = f.Write(buf.Bytes())
-	if errors.Join(err, f.Close()) != nil || os.Rename(f.Name(), name) != nil {
-		_ = os.Remove(f.Name())
-	}
+	c.dir.Write(name, buf.Bytes())
 }
