@@ -163,16 +163,13 @@ func (d *Detector) Find(c Content) []Match {
 
 // Search is Find, and tells whether there may be more than it returns: a content that is full of credentials, or of what looks like
 // them, is not searched to its end.
-func (d *Detector) Search(c Content) (found []Match, more bool) {
-	s := search{d: d, content: c}
-	s.run()
-	return s.settle(), s.more
-}
+func (d *Detector) Search(c Content) (found []Match, more bool) { return d.search(c, 0) }
 
-func (d *Detector) find(c Content, depth int) []Match {
+// search is Search for what is so many encodings deep.
+func (d *Detector) search(c Content, depth int) (found []Match, more bool) {
 	s := search{d: d, content: c, depth: depth}
 	s.run()
-	return s.settle()
+	return s.settle(), s.more
 }
 
 func (s *search) run() {
@@ -191,7 +188,7 @@ func (s *search) run() {
 	}
 }
 
-// search is one call of find.
+// search is one call of Detector.search.
 type search struct {
 	d       *Detector
 	content Content
@@ -234,13 +231,13 @@ func (s *search) formats() {
 	if s.content.Kind != File {
 		return
 	}
-	tried := map[*format]bool{}
+	var tried []*format // few files are of any
 	try := func(f *format) {
-		if !tried[f] {
-			tried[f] = true
+		if !slices.Contains(tried, f) {
+			tried = append(tried, f)
 			f.find(s.content.Data, func(m Match) bool {
 				s.add(m, byFormat, string(s.content.Data[m.Start:m.End]))
-				return s.everything || len(s.found) < manyMatches
+				return !s.full(manyMatches)
 			})
 		}
 	}
@@ -259,9 +256,18 @@ func (s *search) keys() {
 	if bytes.Contains(s.content.Data, []byte("-----BEGIN ")) {
 		pemKeys(s.content.Data, func(m Match) bool {
 			s.add(m, byShape, string(s.content.Data[m.Start:m.End]))
-			return len(s.found) < maxMatches
+			return !s.full(maxMatches)
 		})
 	}
+}
+
+// full tells whether there are as many matches as are looked for, and notes that there may be more.
+func (s *search) full(limit int) bool {
+	if s.everything || len(s.found) < limit {
+		return false
+	}
+	s.more = true
+	return true
 }
 
 // withoutBackup is what a file was called before an editor or a cautious person kept a copy of it.
@@ -278,8 +284,7 @@ func withoutBackup(path string) string {
 func (s *search) look() {
 	text := s.content.Data
 	for _, at := range s.spots {
-		if len(s.found) >= manyMatches && !s.everything {
-			s.more = true
+		if s.full(manyMatches) {
 			return
 		}
 		a := s.d.actions[at.id]

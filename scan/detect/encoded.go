@@ -61,11 +61,18 @@ func (s *search) unwrap(at, phase int) {
 	n, _ := base64.RawStdEncoding.Decode(plain, chars) // as far as it goes
 	plain = plain[:n]
 	s.decoded = end
-	for _, m := range s.d.find(Content{Data: plain, Rest: false}, s.depth+1) {
+	for _, m := range s.inner(Content{Data: plain}) {
 		value := string(plain[m.Start:m.End])
 		m.Start, m.End, m.Encoding = start+m.Start*4/3, min(start+(m.End*4+2)/3, end), "base64"
 		s.add(m, m.certainty, value)
 	}
+}
+
+// inner searches what was decoded.
+func (s *search) inner(c Content) []Match {
+	found, more := s.d.search(c, s.depth+1)
+	s.more = s.more || more
+	return found
 }
 
 func isBase64(c byte) bool {
@@ -104,7 +111,7 @@ func (s *search) wide() {
 	if len(narrow) == 0 {
 		return
 	}
-	for _, m := range s.d.find(Content{Path: s.content.Path, Data: narrow, Kind: s.content.Kind, Rest: s.content.Rest}, s.depth+1) {
+	for _, m := range s.inner(Content{Path: s.content.Path, Data: narrow, Kind: s.content.Kind, Rest: s.content.Rest}) {
 		value := string(narrow[m.Start:m.End])
 		m.Start, m.End, m.Encoding = places[m.Start], min(places[m.End-1]+2, len(text)), "utf-16"
 		s.add(m, m.certainty, value)

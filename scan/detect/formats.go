@@ -76,7 +76,7 @@ var everything = []setting{on("*", plain)}
 // find gives the credentials in a text that is of format f, in the order in which its reader finds them, until yield returns
 // false. It finds none in a text that is of another format.
 func (f *format) find(text []byte, yield func(m Match) bool) {
-	if f.looks != nil && !f.looks(text) || !f.binary && isBinary(text) {
+	if f.looks != nil && !f.looks(text) || !f.binary && IsBinary(text) {
 		return
 	}
 	settings := f.settings
@@ -98,8 +98,8 @@ func (f *format) find(text []byte, yield func(m Match) bool) {
 	})
 }
 
-// isBinary tells whether a zero byte is where Git looks for one. Programs hold the marks of formats, too.
-func isBinary(text []byte) bool {
+// IsBinary tells whether a zero byte is where Git looks for one. Programs hold the marks of formats, too.
+func IsBinary(text []byte) bool {
 	return bytes.IndexByte(text[:min(len(text), 8000)], 0) >= 0
 }
 

@@ -19,6 +19,13 @@ func TestHostile(t *testing.T) {
 	if _, more := d.Search(Content{Data: bytes.Repeat([]byte("ops_eyJ_"), 1<<18/8)}); !more {
 		t.Error("what was not looked at is not told")
 	}
+	var wide []byte
+	for _, c := range bytes.Repeat([]byte("ops_eyJ_"), 1<<16/8) {
+		wide = append(wide, c, 0)
+	}
+	if _, more := d.Search(Content{Data: wide}); !more {
+		t.Error("what was not looked at in UTF-16 is not told")
+	}
 	var list bytes.Buffer
 	for i := range 20000 {
 		fmt.Fprintf(&list, "https://npm.corp.example/a/core_%d.tgz re_%d\n", i, i)

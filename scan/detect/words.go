@@ -20,7 +20,7 @@ var secretWords = [][]string{
 	{"access", "token"}, {"dbpass"}, {"dbpassword"}, {"dbpwd"}, {"authpass"}, {"userpass"}, {"rootpass"}, {"mypass"}, {"usertoken"},
 }
 
-// harmlessWords end the names of settings about a secret that are none themselves, or are in them anywhere.
+// harmlessLast and harmlessAnywhere are in the names of settings about a secret that are none themselves: at their end, or anywhere.
 var harmlessLast = words(`file files filename path paths dir directory folder url urls uri uris endpoint endpoints host hosts hostname port name names username user
 	users id ids type types length len size limit limits min max count counter ttl timeout expiry expires expiration expire expired lifetime age validity duration
 	interval policy pattern regex regexp format prefix suffix header headers field fields label labels placeholder prompt hint message msg error errors
@@ -76,7 +76,7 @@ func secretWord(parts []string) bool {
 	})
 }
 
-// containsRun tells whether want stands in parts without a gap. Only the last word may be in the plural or carry a number.
+// containsRun tells whether want stands in parts without a gap.
 func containsRun(parts, want []string) bool {
 	for i := 0; i+len(want) <= len(parts); i++ {
 		if slices.Equal(parts[i:i+len(want)], want) {
