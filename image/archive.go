@@ -53,14 +53,14 @@ const headSize = 512
 // add notes the entry with header h, whose bytes r returns. It returns those that it had to take from r:
 // all of a document, and otherwise the first ones.
 func (a *archive) add(h *tar.Header, r io.Reader, offset int64) (*member, []byte, error) {
-	m := member{name: cleanName(h.Name), offset: offset, size: h.Size, text: headerText(h), sparse: isSparse(h)}
+	m := member{name: CleanName(h.Name), offset: offset, size: h.Size, text: headerText(h), sparse: isSparse(h)}
 	switch h.Typeflag {
 	case tar.TypeReg:
 		m.regular = true
 	case tar.TypeSymlink:
-		m.link = cleanName(path.Join(path.Dir(m.name), h.Linkname))
+		m.link = CleanName(path.Join(path.Dir(m.name), h.Linkname))
 	case tar.TypeLink:
-		m.link = cleanName(h.Linkname)
+		m.link = CleanName(h.Linkname)
 	}
 	head := make([]byte, min(headSize, h.Size))
 	n, err := io.ReadFull(r, head)
@@ -100,7 +100,7 @@ func (a *archive) keep(m *member, raw []byte) error {
 
 // find returns the index of the member that a name leads to through links, or -1.
 func (a *archive) find(name string) int {
-	name = cleanName(name)
+	name = CleanName(name)
 	for range 16 {
 		i, ok := a.byName[name]
 		if !ok {
@@ -122,7 +122,8 @@ func (a *archive) doc(name string) []byte {
 	return nil
 }
 
-func cleanName(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
+// CleanName is the name of an entry of an archive without a slash in front, and without . and .. in it.
+func CleanName(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
 
 func isSparse(h *tar.Header) bool {
 	for k := range h.PAXRecords {

@@ -109,3 +109,20 @@ func layerEntries(history []v1.History) []int {
 	}
 	return at
 }
+
+// History reads the commands in the history of an image config, the oldest first; nil if the document is none.
+func History(document []byte) []string {
+	var config struct {
+		History []struct {
+			CreatedBy string `json:"created_by"`
+		} `json:"history"`
+	}
+	if json.Unmarshal(document, &config) != nil {
+		return nil
+	}
+	var out []string
+	for _, h := range config.History {
+		out = append(out, h.CreatedBy)
+	}
+	return out
+}

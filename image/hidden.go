@@ -48,23 +48,44 @@ func Hides(h *tar.Header, p string) (hides, deleted bool) {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return false, false
 	}
-	p = cleanName(p)
-	dir, base := path.Split(cleanName(h.Name))
-	name, white := strings.CutPrefix(base, whiteout)
+	p = CleanName(p)
+	target, kind := ParseWhiteout(h.Name)
+	switch kind {
+	case WhiteoutContents:
+		return strings.HasPrefix(p, target) && p != target, true
+	case WhiteoutPath:
+		return within(p, target), true
+	case WhiteoutNothing:
+		return false, false
+	}
+	return p == target || h.Typeflag != tar.TypeDir && within(p, target), false
+}
+
+// Whiteout says what the name of an entry of a layer does to the layers below.
+type Whiteout int
+
+// The kinds of names.
+const (
+	NoWhiteout       Whiteout = iota // it is a file of its own
+	WhiteoutPath                     // deletes a path, and what is below it
+	WhiteoutContents                 // deletes what is in a folder
+	WhiteoutNothing                  // bookkeeping of AUFS, or a whiteout of no name
+)
+
+// ParseWhiteout reads the name of an entry. The target is a clean path; that of WhiteoutContents ends with a slash, unless it is the root.
+func ParseWhiteout(name string) (target string, kind Whiteout) {
+	name = CleanName(name)
+	dir, base := path.Split(name)
+	hidden, white := strings.CutPrefix(base, whiteout)
 	switch {
 	case base == opaqueWhiteout:
-		return strings.HasPrefix(p, dir) && p != dir, true
-	case strings.HasPrefix(base, whiteout+whiteout):
-		return false, false // bookkeeping of AUFS
+		return dir, WhiteoutContents
+	case strings.HasPrefix(base, whiteout+whiteout), white && (hidden == "" || hidden == "." || hidden == ".."):
+		return "", WhiteoutNothing
 	case white:
-		if name == "" || name == "." || name == ".." {
-			return false, false
-		}
-		return within(p, dir+name), true
-	case p == dir+base:
-		return true, false
+		return dir + hidden, WhiteoutPath
 	}
-	return h.Typeflag != tar.TypeDir && within(p, dir+base), false
+	return name, NoWhiteout
 }
 
 // within tells whether p is top or below it.

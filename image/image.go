@@ -111,3 +111,8 @@ type Layer struct {
 	CreatedBy string // its history entry, "" if there is none
 	History   int    // the index of its history entry, -1 if there is none
 }
+
+// Is tells whether a blob is the layer.
+func (l Layer) Is(b Blob) bool {
+	return l.Digest != "" && l.Digest == b.Digest || l.Path != "" && l.Path == b.Path
+}

@@ -87,20 +87,3 @@ func (w *fieldWalk) String() string {
 	}
 	return b.String()
 }
-
-// historyOf reads the history of an image config, nil if the document is none.
-func historyOf(doc []byte) []string {
-	var config struct {
-		History []struct {
-			CreatedBy string `json:"created_by"`
-		} `json:"history"`
-	}
-	if json.Unmarshal(doc, &config) != nil {
-		return nil
-	}
-	var out []string
-	for _, h := range config.History {
-		out = append(out, h.CreatedBy)
-	}
-	return out
-}

@@ -90,7 +90,7 @@ func (s *search) dedupe() []leak {
 func layerOf(l image.Layout, b image.Blob) (platform, layer int) {
 	for p, platform := range l.Platforms {
 		for i, layer := range platform.Layers {
-			if layer.Digest != "" && layer.Digest == b.Digest || layer.Path != "" && layer.Path == b.Path {
+			if layer.Is(b) {
 				return p, i + 1
 			}
 		}

@@ -254,7 +254,7 @@ func (s *search) blob(ctx context.Context, b image.Blob) error {
 	s.leaks = append(s.leaks, v.leaks...)
 	s.gaps = append(s.gaps, v.gaps...)
 	if v.document != nil && (b.Kind == finding.InConfig || len(v.leaks) > 0) {
-		s.documents[b.Digest] = document{v.document, historyOf(v.document)}
+		s.documents[b.Digest] = document{v.document, image.History(v.document)}
 	}
 	s.mu.Unlock()
 	if len(v.leaks) == 0 && len(v.gaps) == 0 {

@@ -26,17 +26,8 @@ func isDocument(b image.Blob) bool {
 	return false
 }
 
-// document is an image config, as far as it says where things come from.
-type document struct {
-	entries []string // created_by of the history
-}
-
-func (d *document) history() []string {
-	if d == nil {
-		return nil
-	}
-	return d.entries
-}
+// history are the commands in the history of an image config.
+type history []string
 
 // instructions are those behind the fields of an image config.
 var instructions = []struct{ field, name string }{
@@ -46,7 +37,7 @@ var instructions = []struct{ field, name string }{
 }
 
 // entryOf finds the history entry that a leak in the config comes from, -1 if none does for certain.
-func (d *document) entryOf(k leak) int {
+func (h history) entryOf(k leak) int {
 	var entry int
 	if _, err := fmt.Sscanf(k.Field, "history[%d]", &entry); err == nil {
 		return entry
@@ -55,7 +46,7 @@ func (d *document) entryOf(k leak) int {
 		if !strings.HasPrefix(k.Field, i.field) {
 			continue
 		}
-		for at, text := range slices.Backward(d.history()) {
+		for at, text := range slices.Backward(h) {
 			if strings.Contains(text, i.name+" ") && (k.Key == "" || strings.Contains(text, k.Key)) {
 				return at
 			}
@@ -84,7 +75,7 @@ func (v *visitor) readDocument(r io.Reader) error {
 	}
 	w := walker{v: v, where: documentKind(kind, text)}
 	if kind == finding.InConfig {
-		v.piece.doc = w.config(text)
+		v.piece.history = image.History(text)
 	}
 	w.dec = json.NewDecoder(bytes.NewReader(text))
 	w.dec.UseNumber()
@@ -103,23 +94,6 @@ func documentKind(kind finding.Kind, text []byte) string {
 		return "provenance"
 	}
 	return "attestation"
-}
-
-// config reads what later questions need.
-func (w *walker) config(text []byte) *document {
-	var config struct {
-		History []struct {
-			CreatedBy string `json:"created_by"`
-		} `json:"history"`
-	}
-	if json.Unmarshal(text, &config) != nil {
-		return nil
-	}
-	d := &document{}
-	for _, h := range config.History {
-		d.entries = append(d.entries, h.CreatedBy)
-	}
-	return d
 }
 
 // walker goes through a JSON document.
@@ -248,7 +222,7 @@ func (w *walker) text(field, key, text string, kind detect.Kind) {
 		before = len(key) + 1
 		text = key + "=" + text
 	}
-	for _, m := range w.v.find(detect.Content{Data: []byte(text), Kind: kind}, field) {
+	for _, m := range w.v.find(detect.Content{Data: []byte(text), Kind: kind}, func() string { return field }) {
 		k := w.v.leak(m, []byte(text))
 		k.Field, k.Offset, k.Where = field, int64(max(0, m.Start-before)), w.place(field)
 		w.v.add(k)

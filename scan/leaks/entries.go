@@ -35,34 +35,24 @@ const (
 	maxNames   = 16 << 20 // bytes of whiteouts
 )
 
-const (
-	whiteout = ".wh."
-	opaque   = ".wh..wh..opq"
-)
-
 func (e *entries) add(name string) {
-	folder := strings.HasSuffix(name, "/")
-	name = clean(name)
-	dir, base := path.Split(name)
-	hidden, white := strings.CutPrefix(base, whiteout)
+	target, kind := image.ParseWhiteout(name)
 	switch {
 	case len(e.Names) >= maxEntries || e.names > maxNames:
 		e.Full = true
-	case base == opaque:
-		e.names += len(dir)
-		e.Opaque = append(e.Opaque, dir)
-	case strings.HasPrefix(base, whiteout+whiteout): // bookkeeping of AUFS
-	case white && hidden != "" && hidden != "." && hidden != "..":
-		e.names += len(name)
-		e.Whiteouts = append(e.Whiteouts, dir+hidden)
-	case folder:
-		e.Names = append(e.Names, hashName(name)|1)
+	case kind == image.WhiteoutContents:
+		e.names += len(target)
+		e.Opaque = append(e.Opaque, target)
+	case kind == image.WhiteoutPath:
+		e.names += len(target)
+		e.Whiteouts = append(e.Whiteouts, target)
+	case kind == image.WhiteoutNothing:
+	case strings.HasSuffix(name, "/"):
+		e.Names = append(e.Names, hashName(target)|1)
 	default:
-		e.Names = append(e.Names, hashName(name))
+		e.Names = append(e.Names, hashName(target))
 	}
 }
-
-func clean(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
 
 func (e *entries) seal() {
 	slices.Sort(e.Names)
@@ -102,36 +92,32 @@ func (e *entries) hides(name string) finding.Status {
 	return ""
 }
 
-// stack is what the layers of each platform do to those below.
-type stack map[string][]*entries
+// stack is what the layers of each platform do to those below, by number of the platform.
+type stack [][]*entries
 
 func (s *search) above(l image.Layout) stack {
-	out := stack{}
-	for _, p := range l.Platforms {
-		name := ""
-		if len(l.Platforms) > 1 {
-			name = p.String()
-		}
+	out := make(stack, len(l.Platforms))
+	for i, p := range l.Platforms {
 		for _, layer := range p.Layers {
 			var e *entries
 			for _, q := range s.order {
-				if q.entries != nil && (layer.Digest != "" && q.blob.Digest == layer.Digest || layer.Path != "" && q.blob.Path == layer.Path) {
+				if q.entries != nil && layer.Is(q.blob) {
 					e = q.entries
 				}
 			}
-			out[name] = append(out[name], e)
+			out[i] = append(out[i], e)
 		}
 	}
 	return out
 }
 
 // status says what is to be seen of a file of a layer, counted from 1.
-func (s stack) status(platform string, layer int, name string) finding.Status {
-	for _, e := range s[platform][min(layer, len(s[platform])):] {
+func (s stack) status(platform, layer int, name string) finding.Status {
+	for _, e := range s[platform][layer:] {
 		if e == nil {
 			continue
 		}
-		if status := e.hides(clean(name)); status != "" {
+		if status := e.hides(image.CleanName(name)); status != "" {
 			return status
 		}
 	}

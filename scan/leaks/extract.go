@@ -50,7 +50,7 @@ func extractMember(layer io.Reader, name string, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if clean(member.Header.Name) == clean(name) && member.Header.Size > 0 {
+		if image.CleanName(member.Header.Name) == image.CleanName(name) && member.Header.Size > 0 {
 			_, err := io.Copy(w, member)
 			return err
 		}

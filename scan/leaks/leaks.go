@@ -131,7 +131,7 @@ type piece struct {
 	files   int64
 	bytes   int64
 	cached  bool
-	doc     *document // of a config
+	history history // of a config
 }
 
 // leak is a credential in a blob, before it is known which place in the image that blob has. It is what the cache keeps: all of its
@@ -199,7 +199,7 @@ func (s *search) blobs(ctx context.Context, img image.Image) error {
 
 // fail notes that a blob was not, or not completely, read.
 func (p *piece) fail(d *detect.Detector, err error) {
-	p.gaps = append(p.gaps, gap{Path: clip(mask(d, p.blob.Path)), Reason: mask(d, err.Error())})
+	p.gaps = append(p.gaps, gap{Path: clip(d.Mask(p.blob.Path)), Reason: d.Mask(err.Error())})
 }
 
 // blob searches one blob.
@@ -247,7 +247,7 @@ func describe(b image.Blob) string {
 // maskNames masks what an image is called.
 func (s *search) maskNames(r *Result) {
 	d := s.options.Detector
-	r.Ref = mask(d, r.Ref)
+	r.Ref = d.Mask(r.Ref)
 	r.Layout.Names = slices.Clone(r.Layout.Names)
 	for i, name := range r.Layout.Names {
 		r.Layout.Names[i] = d.MaskCommand(name)
@@ -255,7 +255,7 @@ func (s *search) maskNames(r *Result) {
 	r.Layout.Platforms = slices.Clone(r.Layout.Platforms)
 	for i := range r.Layout.Platforms {
 		p := &r.Layout.Platforms[i]
-		p.OS, p.Architecture, p.Variant = mask(d, p.OS), mask(d, p.Architecture), mask(d, p.Variant)
+		p.OS, p.Architecture, p.Variant = d.Mask(p.OS), d.Mask(p.Architecture), d.Mask(p.Variant)
 		p.Layers = slices.Clone(p.Layers)
 		for j := range p.Layers {
 			p.Layers[j].CreatedBy = "" // History has it, masked
@@ -283,7 +283,7 @@ func (s *search) layers(l image.Layout, history []string) []Layer {
 			n.CreatedBy = history[layer.History]
 		}
 		for _, p := range s.order {
-			if p.blob.Digest != "" && p.blob.Digest == layer.Digest || layer.Path != "" && p.blob.Path == layer.Path {
+			if layer.Is(p.blob) {
 				n.Size = p.size
 			}
 		}
@@ -299,7 +299,7 @@ func (s *search) inBase(l image.Layout, layer int, b image.Blob) bool {
 	}
 	for _, p := range l.Platforms {
 		for i, known := range p.Layers {
-			if !isLayer(known, b) {
+			if !known.Is(b) {
 				continue
 			}
 			if s.options.Last == 0 && !s.options.Base[known.DiffID] && !s.options.Base[b.Digest] || s.options.Last > 0 && i >= len(p.Layers)-s.options.Last {
@@ -308,9 +308,4 @@ func (s *search) inBase(l image.Layout, layer int, b image.Blob) bool {
 		}
 	}
 	return s.options.Last > 0 || s.options.Base != nil
-}
-
-// isLayer tells whether a blob is a layer.
-func isLayer(l image.Layer, b image.Blob) bool {
-	return l.Digest != "" && l.Digest == b.Digest || l.Path != "" && l.Path == b.Path
 }

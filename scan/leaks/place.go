@@ -22,7 +22,7 @@ type view struct {
 
 // steps are the history of one platform.
 type steps struct {
-	config  *document
+	history history
 	masked  []string
 	origins []*finding.Source
 }
@@ -41,7 +41,7 @@ func (s *search) place(r *Result) {
 	r.Layers = s.layers(r.Layout, r.History)
 	for _, p := range s.order {
 		r.Stats.add(p)
-		platform, layer, _ := v.locate(p.blob)
+		platform, layer, _ := locate(r.Layout, p.blob)
 		for _, g := range p.gaps {
 			where := finding.Location{Kind: p.blob.Kind, Platform: v.name(platform), Digest: p.blob.Digest, Layer: layer, Path: g.Path}
 			r.Unread = append(r.Unread, Unread{where, g.Reason})
@@ -78,19 +78,18 @@ func (s *Stats) add(p *piece) {
 func (s *search) stepsOf(platform image.Platform) steps {
 	var out steps
 	for _, p := range s.order {
-		if p.doc != nil && p.blob.Digest == platform.Config {
-			out.config = p.doc
+		if p.history != nil && p.blob.Digest == platform.Config {
+			out.history = p.history
 		}
 	}
-	history := out.config.history()
-	for _, text := range history {
+	for _, text := range out.history {
 		out.masked = append(out.masked, clip(s.masked(text)))
 	}
-	out.origins = make([]*finding.Source, len(history))
+	out.origins = make([]*finding.Source, len(out.history))
 	if s.options.Origins == nil {
 		return out
 	}
-	for i, o := range s.options.Origins(history) {
+	for i, o := range s.options.Origins(out.history) {
 		if o != nil && i < len(out.origins) {
 			source := *o
 			source.Text = s.masked(source.Text)
@@ -102,7 +101,7 @@ func (s *search) stepsOf(platform image.Platform) steps {
 
 // finding is a leak in its place in the image.
 func (v *view) finding(b image.Blob, k leak) finding.Leak {
-	platform, layer, entry := v.locate(b)
+	platform, layer, entry := locate(v.layout, b)
 	f := finding.Leak{
 		Rule: k.Rule, Title: k.Title, Severity: k.Severity, Fix: k.Fix, Where: k.Where, Platform: v.name(platform), Layer: layer, Digest: b.Digest,
 		Path: k.Path, Inner: k.Inner, Field: k.Field, Key: k.Key, Line: k.Line, Offset: k.Offset, Encoding: k.Encoding, Hint: k.Hint, Ignored: k.Ignored,
@@ -110,7 +109,7 @@ func (v *view) finding(b image.Blob, k leak) finding.Leak {
 	}
 	switch {
 	case k.Path != "" && layer > 0:
-		f.Status = v.above.status(f.Platform, layer, k.Path)
+		f.Status = v.above.status(platform, layer, k.Path)
 	case k.Path != "":
 		f.Status = finding.Visible
 	}
@@ -119,7 +118,7 @@ func (v *view) finding(b image.Blob, k leak) finding.Leak {
 	}
 	at := v.steps[platform]
 	if b.Kind == finding.InConfig {
-		entry = at.config.entryOf(k)
+		entry = at.history.entryOf(k)
 	}
 	if entry >= 0 && entry < len(at.masked) {
 		f.CreatedBy, f.Source = at.masked[entry], at.origins[entry]
@@ -136,15 +135,13 @@ func (v *view) name(platform int) string {
 }
 
 // locate says which platform and layer, counted from 1, a blob is, and which entry of the history made it: -1 if none.
-func (v *view) locate(b image.Blob) (platform, layer, entry int) { return locate(v.layout, b) }
-
 func locate(l image.Layout, b image.Blob) (platform, layer, entry int) {
 	for i, p := range l.Platforms {
 		if b.Digest != "" && (p.Manifest == b.Digest || p.Config == b.Digest) {
 			return i, 0, -1
 		}
 		for j, layer := range slices.Backward(p.Layers) { // of a layer that is there twice, the upper one is to be seen
-			if isLayer(layer, b) {
+			if layer.Is(b) {
 				return i, j + 1, layer.History
 			}
 		}

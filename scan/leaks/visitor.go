@@ -57,7 +57,7 @@ func (v *visitor) text(file, inner, field, value string) {
 	if len(value) < 8 {
 		return
 	}
-	for _, m := range v.find(detect.Content{Data: []byte(value)}, file) {
+	for _, m := range v.find(detect.Content{Data: []byte(value)}, func() string { return file }) {
 		k := v.leak(m, []byte(value))
 		k.Path, k.Inner, k.Field, k.Offset = file, inner, field, int64(m.Start)
 		v.add(k)
@@ -89,7 +89,7 @@ func whereOf(kind finding.Kind) string {
 func (v *visitor) add(k leak) {
 	d := v.search.options.Detector
 	for _, text := range []*string{&k.Path, &k.Inner, &k.Key, &k.Field, &k.Ignored} {
-		*text = clip(mask(d, *text))
+		*text = clip(d.Mask(*text))
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -108,13 +108,13 @@ func (v *visitor) gap(g gap) {
 	}
 }
 
-// find searches a content of the blob. name is what it is called if not all of it was searched.
-func (v *visitor) find(c detect.Content, name string) []detect.Match {
+// find searches a content of the blob. name says what that is called, if not all of it was searched.
+func (v *visitor) find(c detect.Content, name func() string) []detect.Match {
 	found, more := v.search.options.Detector.Search(c)
 	if more {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		v.gap(gap{Path: clip(mask(v.search.options.Detector, name)), Reason: "full of credentials, or of what looks like them: not searched to its end"})
+		v.gap(gap{Path: clip(v.search.options.Detector.Mask(name())), Reason: "full of credentials, or of what looks like them: not searched to its end"})
 	}
 	return found
 }
@@ -127,9 +127,6 @@ func clip(s string) string {
 	}
 	return s
 }
-
-// mask is a text without the credentials in it.
-func mask(d *detect.Detector, text string) string { return d.Mask(text) }
 
 // Stream implements scan.Visitor.
 func (v *visitor) Stream(p scan.Path) scan.Sink {
@@ -147,7 +144,7 @@ func (v *visitor) Unread(p scan.Path, why error) {
 	d := v.search.options.Detector
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.gap(gap{Path: clip(mask(d, p.String())), Reason: mask(d, why.Error())})
+	v.gap(gap{Path: clip(d.Mask(p.String())), Reason: d.Mask(why.Error())})
 }
 
 // sink cuts one stream into files, and these into parts. The walk says which file bytes belong to after they have passed, so they
@@ -246,11 +243,11 @@ func (b batch) look() {
 		if b.visitor.ctx.Err() != nil {
 			break
 		}
-		for _, m := range b.visitor.find(detect.Content{Path: p.path.Innermost(), Data: data, Rest: p.from > p.start}, p.path.String()) {
+		for _, m := range b.visitor.find(detect.Content{Path: p.path.Innermost(), Data: data, Rest: p.from > p.start}, p.path.String) {
 			k := b.visitor.leak(m, data)
 			k.Path, k.Inner = b.visitor.names(p.path)
 			k.Offset = p.from - p.start + int64(m.Start)
-			if isLines(data) {
+			if !detect.IsBinary(data) { // a line number means nothing there
 				k.Line = 1 + p.lines + bytes.Count(data[:m.Start], newline)
 			}
 			if b.visitor.inline() {
@@ -263,9 +260,6 @@ func (b batch) look() {
 }
 
 var newline = []byte{'\n'}
-
-// isLines tells whether a line number means anything: in text.
-func isLines(data []byte) bool { return bytes.IndexByte(data[:min(len(data), 8000)], 0) < 0 }
 
 // names are the file in the image and what is in it.
 func (v *visitor) names(p scan.Path) (file, inner string) {
