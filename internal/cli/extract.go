@@ -59,7 +59,7 @@ func (a *app) runExtract(ctx context.Context, o *scanOptions, name, fingerprint 
 		return usageError(fmt.Errorf("%d findings of %s have a fingerprint that begins with %q", len(found), name, fingerprint), "tightlip scan "+name)
 	}
 	f := found[0]
-	img, err := a.openImage(ctx, name)
+	img, err := s.open(ctx, ref)
 	if err != nil {
 		return err
 	}

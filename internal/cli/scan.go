@@ -122,7 +122,6 @@ func (a *app) runScan(ctx context.Context, o *scanOptions) error {
 	if err != nil {
 		return err
 	}
-	debug.SetMemoryLimit(memoryLimit)
 	started := time.Now()
 	s, err := a.newScanner(ctx, o)
 	if err != nil {
@@ -299,6 +298,7 @@ type scanner struct {
 	app      *app
 	options  leaks.Options
 	meter    *meter
+	mirrors  image.Mirrors
 	verifier *verify.Verifier // nil without --verify
 }
 
@@ -311,7 +311,8 @@ func (a *app) newScanner(ctx context.Context, o *scanOptions) (*scanner, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &scanner{app: a, meter: newMeter(a.streams.Err, "scanning")}
+	debug.SetMemoryLimit(memoryLimit)
+	s := &scanner{app: a, meter: newMeter(a.streams.Err, "scanning"), mirrors: image.SystemMirrors()}
 	s.options = leaks.Options{Detector: d}
 	if o.verify {
 		s.useVerifier()
@@ -380,8 +381,13 @@ func (s *scanner) scanAll(ctx context.Context, refs []image.Ref) []look {
 	return looks
 }
 
+// open opens an image, or what is left of it, from where the engines of this machine would take it.
+func (s *scanner) open(ctx context.Context, ref image.Ref) (image.Image, error) {
+	return s.app.openImageAs(ctx, ref.String(), image.Options{Mirrors: s.mirrors, Partial: true})
+}
+
 func (s *scanner) scan(ctx context.Context, ref image.Ref) (*leaks.Result, error) {
-	img, err := s.app.openImageAs(ctx, ref.String(), image.Options{Mirrors: image.SystemMirrors(), Partial: true})
+	img, err := s.open(ctx, ref)
 	if err != nil {
 		return nil, s.masked(err)
 	}
