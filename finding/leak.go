@@ -1,6 +1,9 @@
 package finding
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Severity says how bad a leak is. The zero value is no severity.
 type Severity string
@@ -65,6 +68,8 @@ type Leak struct {
 	Field    string `json:"field,omitempty"`    // of a document, such as history[3].created_by
 	Key      string `json:"key,omitempty"`      // of the setting, such as _authToken
 	Line     int    `json:"line,omitempty"`     // in a text file, counted from 1
+	Column   int    `json:"column,omitempty"`   // in that line, counted in bytes from 1
+	Width    int    `json:"width,omitempty"`    // of what is meant there, in bytes
 	Offset   int64  `json:"offset"`             // bytes from the start of the file or document
 	Encoding string `json:"encoding,omitempty"` // how it is written, such as base64; "" as it is
 
@@ -72,13 +77,16 @@ type Leak struct {
 	Hint      string  `json:"hint,omitempty"`       // at most 4 characters of a value that is longer than 16
 	CreatedBy string  `json:"created_by,omitempty"` // the layer's entry in the history
 	Source    *Source `json:"dockerfile,omitempty"`
-	Fix       string  `json:"fix,omitempty"` // what to do, in a few lines
+	Detail    string  `json:"detail,omitempty"`  // where it comes from and where it gets to, in a sentence or two
+	Fix       string  `json:"fix,omitempty"`     // what to do, in a few lines
+	Fixable   bool    `json:"fixable,omitempty"` // tightlip lint --fix mends it
 
 	// Fingerprint stays the same from build to build: it is made of the rule and the place, not of the value.
 	Fingerprint string `json:"fingerprint"`
 	Ignored     string `json:"ignored,omitempty"` // why it does not count, as the user said
 
 	Verified Verdict `json:"verified,omitempty"`
+	Entry    int64   `json:"-"` // where in the unpacked layer the content of the file begins; 0 if that is not known
 	Ticket   int     `json:"-"` // names the value to who can ask its issuer; 0 if nobody can
 }
 
@@ -90,6 +98,8 @@ func (l *Leak) Place() string {
 		s = fmt.Sprintf("layer %d /%s", l.Layer, l.Path)
 	case l.Path != "":
 		s = l.Path
+	case l.Layer > 0: // before or behind its archive
+		s = strings.TrimSpace(fmt.Sprintf("layer %d %s", l.Layer, l.Field))
 	case l.Field != "":
 		s = l.Field
 	}
