@@ -3,11 +3,13 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -43,6 +45,7 @@ type archive struct {
 	byName  map[string]int // the last of a name wins, as when unpacking
 	kept    int            // bytes of documents
 	tooMany bool
+	missing []entry // what documents lead to, but is not there: see Options.Partial
 }
 
 func newArchive() *archive { return &archive{byName: map[string]int{}} }
@@ -112,6 +115,15 @@ func (a *archive) find(name string) int {
 		name = a.members[i].link
 	}
 	return -1
+}
+
+// lack notes a blob that is not there.
+func (a *archive) lack(b Blob) {
+	if slices.ContainsFunc(a.missing, func(e entry) bool { return e.Path == b.Path }) {
+		return
+	}
+	open := func(context.Context) (io.ReadCloser, error) { return nil, ErrMissing }
+	a.missing = append(a.missing, entry{Blob: b, open: open})
 }
 
 // doc returns the document of that name, nil if there is none.

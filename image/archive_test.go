@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/klauspost/compress/zstd"
 
@@ -218,6 +219,78 @@ func TestRootFileSystemTar(t *testing.T) {
 			t.Errorf("a root file system has the layout %+v", l)
 		}
 	}
+}
+
+// TestPartialArchives lacks a layer: it is told where it is opened, and the others are there.
+func TestPartialArchives(t *testing.T) {
+	img := sample(t, "linux/amd64")
+	config, err := img.ConfigName()
+	must(t, err)
+	blob := func(i int) string { return "blobs/sha256/" + layerHex(t, img, i) }
+	manifest := `[{"Config":"blobs/sha256/` + config.Hex + `","Layers":["` + blob(0) + `","` + blob(1) + `"]}]`
+	dir := imagetest.Layout(t, "v1", img)
+	first := func(name string) bool { return strings.HasSuffix(name, blob(0)) }
+	for style, raw := range map[string][]byte{
+		"old":        without(t, imagetest.OldArchive(t, "app:1", img), strings.Repeat("a", 64)+"/layer.tar"),
+		"new":        without(t, imagetest.NewArchive(t, "app:1", img), "blobs/sha256/"+diffHex(t, img, 0)),
+		"containerd": packWithout(t, dir, first, imagetest.File{Name: "manifest.json", Body: manifest}),
+		"oci":        packWithout(t, dir, first),
+	} {
+		for packing, packed := range map[string][]byte{"plain": raw, "gzip": imagetest.Gzip(t, raw)} {
+			t.Run(style+" "+packing, func(t *testing.T) {
+				path := file(t, "image.tar", packed)
+				if _, err := image.OpenTar(t.Context(), path, image.Options{}); !errors.Is(err, image.ErrMissing) {
+					t.Errorf("without Partial: %v, want ErrMissing", err)
+				}
+				im, err := image.OpenTar(t.Context(), path, image.Options{Partial: true})
+				im = opened(t, im, err)
+				var there, missing []image.Blob
+				for b, err := range im.Blobs(t.Context()) {
+					must(t, err)
+					if b.Kind != finding.InLayer {
+						continue
+					}
+					r, err := b.Open()
+					if errors.Is(err, image.ErrMissing) {
+						missing = append(missing, b)
+						continue
+					}
+					must(t, err)
+					_, err = io.Copy(io.Discard, r)
+					must(t, err)
+					there = append(there, b)
+				}
+				layers := layoutOf(t, im).Platforms[0].Layers
+				if len(layers) != 2 || len(there) != 1 || !layers[1].Is(there[0]) || len(missing) != 1 || !layers[0].Is(missing[0]) || layers[1].Is(missing[0]) {
+					t.Errorf("layers %+v, there %+v, missing %+v", layers, there, missing)
+				}
+			})
+		}
+	}
+}
+
+// without is an archive without the entry of that name.
+func without(t *testing.T, archive []byte, name string) []byte {
+	t.Helper()
+	var kept []imagetest.File
+	for m, err := range image.Members(bytes.NewReader(archive)) {
+		must(t, err)
+		body, err := io.ReadAll(m)
+		must(t, err)
+		if m.Name != name {
+			kept = append(kept, imagetest.File{Name: m.Name, Body: string(body), Type: m.Typeflag, Link: m.Linkname})
+		}
+	}
+	return imagetest.Tar(t, kept...)
+}
+
+func diffHex(t *testing.T, img v1.Image, i int) string {
+	t.Helper()
+	layers, err := img.Layers()
+	must(t, err)
+	id, err := layers[i].DiffID()
+	must(t, err)
+	return id.Hex
 }
 
 func TestArchivesThatCannotBeRead(t *testing.T) {

@@ -13,10 +13,10 @@ import (
 )
 
 // OpenContext opens a folder as the build context that docker build makes of it: like OpenDir, but without what its
-// .dockerignore leaves out, or the ignore file of opts. Ignore files and Dockerfiles themselves are always part of it.
+// .dockerignore leaves out, or the ignore file of opts.
 func OpenContext(dir string, opts Options) (Image, error) {
 	ref := Ref{Scheme: Context, Name: dir}.String()
-	ignore, err := readIgnore(dir, opts.ContextIgnore)
+	ignore, err := ReadIgnore(dir, opts.ContextIgnore)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", ref, err)
 	}
@@ -27,8 +27,14 @@ func OpenContext(dir string, opts Options) (Image, error) {
 	return &folder{ref: ref, dir: dir, root: root, ignore: ignore}, nil
 }
 
-// readIgnore reads the ignore file of a build context, or the given one instead, which belongs to a Dockerfile.
-func readIgnore(dir, file string) (*patternmatcher.PatternMatcher, error) {
+// Ignore is what an ignore file leaves out of a build context. Nil leaves nothing out.
+type Ignore struct {
+	patterns *patternmatcher.PatternMatcher
+}
+
+// ReadIgnore reads the ignore file of a build context, or the given one instead, which belongs to a Dockerfile. Ignore files and
+// Dockerfiles themselves are always part of the context.
+func ReadIgnore(dir, file string) (*Ignore, error) {
 	sent := []string{"!Dockerfile", "!.dockerignore"}
 	if file != "" {
 		if rel, err := filepath.Rel(dir, file); err == nil {
@@ -40,7 +46,11 @@ func readIgnore(dir, file string) (*patternmatcher.PatternMatcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return patternmatcher.New(append(patterns, sent...))
+	m, err := patternmatcher.New(append(patterns, sent...))
+	if err != nil {
+		return nil, err
+	}
+	return &Ignore{m}, nil
 }
 
 func readPatterns(dir, file string) ([]string, error) {
@@ -63,13 +73,14 @@ func readPatterns(dir, file string) ([]string, error) {
 	return patterns, nil
 }
 
-// leftOut tells whether an entry is no part of a build context. The error is fs.SkipDir if nothing below it is, either.
-func (f *folder) leftOut(p string, d fs.DirEntry) (bool, error) {
-	if f.ignore == nil || p == "." {
+// LeavesOut tells whether an entry, by its path with slashes from the context, is no part of it. The error is fs.SkipDir if nothing
+// below it is, either.
+func (i *Ignore) LeavesOut(p string, isDir bool) (bool, error) {
+	if i == nil || p == "." {
 		return false, nil
 	}
-	out, err := f.ignore.MatchesOrParentMatches(p)
-	if out && d.IsDir() && !f.exception(p) {
+	out, err := i.patterns.MatchesOrParentMatches(p)
+	if out && isDir && !i.exception(p) {
 		err = fs.SkipDir
 	}
 	return out, err
@@ -77,8 +88,8 @@ func (f *folder) leftOut(p string, d fs.DirEntry) (bool, error) {
 
 // exception tells whether a pattern with an exclamation mark may bring back something in a folder. BuildKit looks below all
 // folders if one has a wildcard, too.
-func (f *folder) exception(dir string) bool {
-	for _, pattern := range f.ignore.Patterns() {
+func (i *Ignore) exception(dir string) bool {
+	for _, pattern := range i.patterns.Patterns() {
 		name := filepath.ToSlash(pattern.String())
 		if pattern.Exclusion() && (strings.ContainsAny(name, `*?[\`) || strings.HasPrefix(name, dir+"/")) {
 			return true

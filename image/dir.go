@@ -10,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/moby/patternmatcher"
-
 	"github.com/tightlip/tightlip/finding"
 )
 
@@ -29,7 +27,7 @@ type folder struct {
 	ref    string
 	dir    string
 	root   *os.Root
-	ignore *patternmatcher.PatternMatcher // of a build context; else nil
+	ignore *Ignore // of a build context; else nil
 }
 
 func (f *folder) Ref() string { return f.ref }
@@ -49,7 +47,7 @@ func (f *folder) Blobs(ctx context.Context) iter.Seq2[Blob, error] {
 			if err != nil {
 				return f.located(p, err)
 			}
-			if out, err := f.leftOut(p, d); out || err != nil {
+			if out, err := f.ignore.LeavesOut(p, d.IsDir()); out || err != nil {
 				return err
 			}
 			b, err := f.blob(p, d)

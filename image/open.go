@@ -23,7 +23,7 @@ type Options struct {
 	// Keychain knows the credentials of registries; nil for the user's docker configuration.
 	Keychain authn.Keychain
 	// Partial opens an image although layers are missing, encrypted or of an unknown kind: their blobs say so when they are
-	// opened, or are no archives. It is for OCI layouts and registries.
+	// opened, or are no archives. It is for OCI layouts, registries and archives of images.
 	Partial bool
 	// Mirrors are asked before the registries themselves.
 	Mirrors Mirrors

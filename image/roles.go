@@ -22,7 +22,7 @@ type role struct {
 
 // roles finds out what the members are by following the archive's documents. ok is false for an archive that is
 // not of an image: a root file system.
-func (a *archive) roles(ctx context.Context) (roles []role, l Layout, ok bool, err error) {
+func (a *archive) roles(ctx context.Context, opts Options) (roles []role, l Layout, ok bool, err error) {
 	images, index := a.dockerImages(), a.ociIndex()
 	if images == nil && index == nil {
 		return nil, l, false, nil
@@ -38,12 +38,12 @@ func (a *archive) roles(ctx context.Context) (roles []role, l Layout, ok bool, e
 		}
 	}
 	if index != nil {
-		if l, err = a.ociRoles(ctx, roles, index, images != nil); err != nil {
+		if l, err = a.ociRoles(ctx, opts, roles, index, images != nil); err != nil {
 			return nil, l, true, err
 		}
 	}
 	for _, im := range images {
-		if err := a.dockerRoles(roles, &l, im); err != nil {
+		if err := a.dockerRoles(opts, roles, &l, im); err != nil {
 			return nil, l, true, err
 		}
 	}
@@ -54,14 +54,18 @@ func (a *archive) roles(ctx context.Context) (roles []role, l Layout, ok bool, e
 }
 
 // ociRoles follows index.json. Only what a daemon saved may lack platforms.
-func (a *archive) ociRoles(ctx context.Context, roles []role, index *v1.Index, saved bool) (Layout, error) {
-	g, err := walkGraph(ctx, archiveSource{a}, index.Manifests, saved)
+func (a *archive) ociRoles(ctx context.Context, opts Options, roles []role, index *v1.Index, saved bool) (Layout, error) {
+	g, err := walkGraph(ctx, opts.source(archiveSource{a}), index.Manifests, saved)
 	if err != nil {
 		return Layout{}, err
 	}
 	for _, n := range g.nodes {
 		if i := a.find(blobName(n.Digest)); i >= 0 {
 			roles[i] = role{kind: n.kind, digest: n.Digest, mediaType: n.MediaType, mustUnpack: n.mustUnpack}
+		} else if n.data == nil {
+			b := n.blob()
+			b.Path = blobName(n.Digest)
+			a.lack(b)
 		}
 	}
 	l := indexLayout(g, index.Manifests, a.doc(v1.ImageIndexFile))
@@ -76,7 +80,7 @@ func (a *archive) ociRoles(ctx context.Context, roles []role, index *v1.Index, s
 }
 
 // dockerRoles follows one image of manifest.json and adds it to the layout unless index.json led to it already.
-func (a *archive) dockerRoles(roles []role, l *Layout, im dockerImage) error {
+func (a *archive) dockerRoles(opts Options, roles []role, l *Layout, im dockerImage) error {
 	at := a.find(im.Config)
 	if at < 0 || a.members[at].doc == nil {
 		return fmt.Errorf("%w: manifest.json names the config %q", ErrMissing, im.Config)
@@ -93,6 +97,11 @@ func (a *archive) dockerRoles(roles []role, l *Layout, im dockerImage) error {
 	p.Layers = c.layers(make([]string, len(im.Layers)))
 	for i, name := range im.Layers {
 		at := a.find(name)
+		if at < 0 && opts.Partial {
+			p.Layers[i].Path, p.Layers[i].Digest = CleanName(name), string(blobDigest(CleanName(name)))
+			a.lack(Blob{Kind: finding.InLayer, Path: p.Layers[i].Path, Digest: p.Layers[i].Digest, Size: -1, MustUnpack: true})
+			continue
+		}
 		if at < 0 {
 			return fmt.Errorf("%w: manifest.json names the layer %q", ErrMissing, name)
 		}

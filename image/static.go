@@ -32,13 +32,17 @@ func (s *static) Blobs(ctx context.Context) iter.Seq2[Blob, error] {
 				yield(Blob{}, err)
 				return
 			}
-			b := e.Blob
-			b.Open = func() (io.ReadCloser, error) { return e.open(ctx) }
-			if !yield(b, nil) {
+			if !yield(e.blob(ctx), nil) {
 				return
 			}
 		}
 	}
+}
+
+func (e entry) blob(ctx context.Context) Blob {
+	b := e.Blob
+	b.Open = func() (io.ReadCloser, error) { return e.open(ctx) }
+	return b
 }
 
 func (s *static) Layout(context.Context) (Layout, error) { return s.layout, nil }

@@ -18,7 +18,8 @@ import (
 type stream struct {
 	ref   string
 	open  func(ctx context.Context) (io.ReadCloser, error)
-	known []role // of each member, nil if the documents are yet to come
+	known []role  // of each member, nil if the documents are yet to come
+	lacks []entry // what is missing of it: see Options.Partial
 	close func() error
 	saved bool   // by a daemon
 	stamp string // of the file it is in
@@ -60,6 +61,11 @@ func (s *stream) Blobs(ctx context.Context) iter.Seq2[Blob, error] {
 		}
 		if err != nil && !errors.Is(err, errStop) {
 			yield(Blob{}, fmt.Errorf("reading %s: %w", s.ref, err))
+		}
+		for i := 0; err == nil && i < len(s.lacks); i++ {
+			if !yield(s.lacks[i].blob(ctx), nil) {
+				return
+			}
 		}
 	}
 }
@@ -143,7 +149,7 @@ func (p *pass) role(m *member, head []byte) (role, error) {
 
 // conclude holds the guesses against the documents, which are all there now.
 func (p *pass) conclude(ctx context.Context) error {
-	roles, layout, ok, err := p.archive.roles(ctx)
+	roles, layout, ok, err := p.archive.roles(ctx, Options{})
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (t tarFile) plain(ctx context.Context) (Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	roles, layout, ok, err := a.roles(ctx)
+	roles, layout, ok, err := a.roles(ctx, t.opts)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +88,7 @@ func (t tarFile) plain(ctx context.Context) (Image, error) {
 		b.Stamp = stamp(t.file.Name())
 		im.entries = append(im.entries, entry{Blob: b, open: t.open(m, roles[i])})
 	}
+	im.entries = append(im.entries, a.missing...)
 	return im, nil
 }
 
@@ -130,14 +131,14 @@ func (t tarFile) compressed(ctx context.Context) (Image, error) {
 	if _, err := io.Copy(io.Discard, r); err != nil {
 		return nil, fmt.Errorf("unpacking %s: %w", t.compression, err)
 	}
-	roles, layout, ok, err := a.roles(ctx)
+	roles, layout, ok, err := a.roles(ctx, t.opts)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
 		return t.rootFS(a)
 	}
-	return &stream{ref: t.ref, open: t.unpack, known: roles, layout: layout, close: t.file.Close, stamp: stamp(t.file.Name())}, nil
+	return &stream{ref: t.ref, open: t.unpack, known: roles, lacks: a.missing, layout: layout, close: t.file.Close, stamp: stamp(t.file.Name())}, nil
 }
 
 // unpack returns the unpacked archive from its start.

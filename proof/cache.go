@@ -31,7 +31,7 @@ type entry struct {
 }
 
 // walkVersion is part of every entry's name. It changes whenever the walk or the matcher look at more than before.
-const walkVersion = "tightlip walk v2"
+const walkVersion = "tightlip walk v3"
 
 // OpenCache opens the cache in a folder, and makes it with a new key if it is missing.
 func OpenCache(dir string) (*Cache, error) {

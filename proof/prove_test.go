@@ -3,6 +3,7 @@ package proof_test
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -188,6 +190,34 @@ func TestProveFindsEveryPlace(t *testing.T) {
 	}
 }
 
+// TestProveReadsBehindTheEnd has the value where tools that unpack the layer do not get to.
+func TestProveReadsBehindTheEnd(t *testing.T) {
+	value := canary(t)
+	archive := tarOf(t, "a", "nothing")
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	if _, err := w.Write(archive); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	frame := append([]byte{0x53, 0x2a, 0x4d, 0x18, byte(len(value)), 0, 0, 0}, value...)
+	enc, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zst := enc.EncodeAll(archive, nil)
+	for name, layer := range map[string][]byte{
+		"gzip": slices.Concat(packed.Bytes(), []byte(value)), "zstd": slices.Concat(zst, []byte(value)), "zstd frame": slices.Concat(zst, frame),
+		"tar": slices.Concat(archive, []byte(value)),
+	} {
+		for where, layer := range map[string][]byte{"layer": layer, "file": tarOf(t, "f", string(layer))} {
+			p := prove(t, write(t, nil, nil, static.NewLayer(layer, types.OCILayer)), value, proof.Options{})
+			if p.Verdict != proof.Leaked {
+				t.Errorf("behind the %s of a %s: %s", name, where, p.Verdict)
+			}
+		}
+	}
+}
+
 func TestProveOffsetIsInTheFile(t *testing.T) {
 	value := canary(t)
 	p := prove(t, write(t, nil, nil, gzipped(t, tarOf(t, "a", strings.Repeat("x", 1000), "b", "12345"+value))), value, proof.Options{})
@@ -246,6 +276,21 @@ func TestProveUnread(t *testing.T) {
 	p = prove(t, dir, value, proof.Options{Skip: []string{"usr/*/*.gz"}})
 	if p.Verdict != proof.Clean || len(p.Skipped) != 1 {
 		t.Errorf("with a skip: got %+v", p)
+	}
+}
+
+// TestProveManyUnread has more that cannot be read than anybody wants listed: what is not listed counts all the same.
+func TestProveManyUnread(t *testing.T) {
+	var files []string
+	for i := range 3000 {
+		files = append(files, fmt.Sprintf("f%d", i), "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b\x4c\x4a\x06")
+	}
+	dir := write(t, nil, nil, static.NewLayer(tarOf(t, files...), types.OCILayer))
+	for pattern, want := range map[string]proof.Verdict{"f": proof.Incomplete, "*": proof.Clean, "f1*": proof.Incomplete} {
+		p := prove(t, dir, canary(t), proof.Options{Skip: []string{pattern}})
+		if n := len(p.Unread) + len(p.Skipped); p.Verdict != want || n < 1000 || n > 2002 {
+			t.Errorf("%s: %s, %d unread and %d skipped", pattern, p.Verdict, len(p.Unread), len(p.Skipped))
+		}
 	}
 }
 

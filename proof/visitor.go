@@ -29,6 +29,9 @@ type gap struct {
 // maxLeaks bounds what is kept of a blob that is full of needles.
 const maxLeaks = 256
 
+// maxGaps bounds what is kept of a blob that is full of what cannot be read.
+const maxGaps = 1000
+
 // visitor looks for needles in all that a walk finds in one blob.
 type visitor struct {
 	search   *search
@@ -38,6 +41,8 @@ type visitor struct {
 	bytes    int64
 	leaks    []leak
 	gaps     []gap
+	unread   int        // gaps, also those that are not kept
+	skipped  int        // the same, of files that may be left unread
 	free     []*Scanner // of streams that have ended
 }
 
@@ -83,7 +88,20 @@ func (v *visitor) Stream(p scan.Path) scan.Sink {
 
 // Unread implements scan.Visitor.
 func (v *visitor) Unread(p scan.Path, why error) {
-	v.gaps = append(v.gaps, gap{blob: v.blob, path: v.redact(p.String()), file: p.File(), reason: v.redact(why.Error())})
+	g := gap{blob: v.blob, file: p.File()}
+	told := &v.unread
+	if v.search.options.skipped(g.file) {
+		told = &v.skipped
+	}
+	switch *told++; {
+	case *told > maxGaps+1:
+		return
+	case *told > maxGaps:
+		g.reason = "more could not be read than is listed"
+	default:
+		g.path, g.reason = v.redact(p.String()), v.redact(why.Error())
+	}
+	v.gaps = append(v.gaps, g)
 }
 
 // sink searches one stream. The walk says which member bytes belong to after they have passed, so hits wait.

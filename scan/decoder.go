@@ -93,8 +93,24 @@ func (d *decoder) zstd(in *input) error {
 	zr := d.take(&zstdPool).(*zstd.Decoder)
 	d.r = zr
 	z := newZstdFrames(in.Reader, d.reserve)
+	z.skippable = func(header, size int64) error { return d.w.skippable(in, header, size) }
 	d.input = &z.frames
 	return zr.Reset(z)
+}
+
+// skippable shows a frame of zstd that decompresses to nothing, and may hold anything.
+func (w *walker) skippable(in *input, header, size int64) error {
+	if err := in.skip(header); err != nil {
+		return err
+	}
+	path, body := in.path.Decoded(), &io.LimitedReader{R: in.Reader, N: size}
+	if _, err := w.walk(&stream{w: w, src: body, path: &path}, in.depth+1, false); err != nil {
+		return err
+	}
+	if body.N > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
 }
 
 func (d *decoder) xz(in *input) error {

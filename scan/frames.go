@@ -48,9 +48,10 @@ var errFrame = errors.New("impossible block header")
 // zstdFrames finds the ends of zstd frames (RFC 8878, section 3.1).
 type zstdFrames struct {
 	frames
-	reserve  func(window uint64) error
-	inFrame  bool
-	checksum int64 // bytes after the last block
+	reserve   func(window uint64) error
+	skippable func(header, size int64) error // reads a frame that the decoder has no use for
+	inFrame   bool
+	checksum  int64 // bytes after the last block
 }
 
 func newZstdFrames(in *bufio.Reader, reserve func(uint64) error) *zstdFrames {
@@ -79,7 +80,7 @@ func (z *zstdFrames) frame() (int64, error) {
 		return 0, err
 	}
 	if h.Skippable {
-		return int64(h.HeaderSize) + int64(h.SkippableSize), nil
+		return 0, z.skippable(int64(h.HeaderSize), int64(h.SkippableSize))
 	}
 	if h.DictionaryID != 0 {
 		return 0, unread(Unsupported, "zstd frame needs dictionary %d", h.DictionaryID)

@@ -14,8 +14,8 @@ import (
 // Visitor is told of every stream that Walk finds and is given all of its bytes.
 // A walk makes its calls one after the other, in its own goroutine.
 type Visitor interface {
-	// Stream starts a stream: the blob itself, what a compressed stream decompresses to, or a compressed member of a
-	// zip archive or git pack. Only the blob itself may turn out to be empty. Uncompressed members of an archive are parts of the
+	// Stream starts a stream: the blob itself, what a compressed stream decompresses to, a frame of zstd that is left out of
+	// that, or a compressed member of a zip archive or git pack. Only the blob itself may turn out to be empty. Uncompressed members of an archive are parts of the
 	// stream that the archive is in: their bytes pass once, and Sink.Member says whose they were.
 	Stream(p Path) Sink
 	// Unread says that what is at p could not be read, or not completely. why is an *UnreadError, which says why.
@@ -29,15 +29,19 @@ type Sink interface {
 	// Member says that the bytes of the stream from offset on, until the next call, belong to p: to a member of an
 	// archive or, between two members, to the archive itself. Bytes before the first call belong to the stream's own
 	// path. Offsets never go back from one call to the next. The bytes have often been written already, because the
-	// walk reads ahead.
+	// walk reads ahead. Of a compressed layer it says where its compressed bytes begin and end: what stands before or
+	// behind them is in no other stream.
 	Member(p Path, offset int64)
 	// Text gives a text from the header of the latest member (before the first: of the stream), decoded, because it may
 	// not stand in one piece in the bytes: a name split in two, a link's target, an extended attribute. field is
-	// "name", "link", "user", "group", "comment", "extra" or "pax " and the record's key.
+	// "name", "link" or HardLink, "user", "group", "comment", "extra" or "pax " and the record's key.
 	Text(field, value string)
 	// Close ends the stream.
 	Close()
 }
+
+// HardLink is the field of Text that has the target of a hard link in a tar archive.
+const HardLink = "hard link"
 
 // Limits bound a walk, so that a hostile stream cannot keep it busy or use up the memory. Over a limit, the visitor is
 // told what was not read. The zero value of each field means its default.

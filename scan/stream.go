@@ -108,7 +108,7 @@ func (in *input) offset() int64 {
 // member says that a member starts here.
 func (in *input) member(p Path) { in.from.sink.Member(p, in.offset()) }
 
-// between says that a member has ended: what follows belongs to the archive.
+// between says that a member, or what is compressed, has ended: what follows belongs to the archive.
 func (in *input) between() { in.member(*in.path) }
 
 func (in *input) text(field, value string) {

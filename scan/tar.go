@@ -29,7 +29,11 @@ func (w *walker) tar(in *input) (read bool, err error) {
 }
 
 func (w *walker) tarMember(in *input, tr *tar.Reader, hdr *tar.Header) (end int64) {
-	path, start, size := member(in.path, hdr.Name), in.offset(), contentSize(hdr)
+	name := hdr.Name
+	if hdr.Typeflag == tar.TypeDir && !strings.HasSuffix(name, "/") {
+		name += "/" // as most write it
+	}
+	path, start, size := member(in.path, name), in.offset(), contentSize(hdr)
 	in.from.sink.Member(path, start)
 	in.tarTexts(hdr)
 	if isSparse(hdr) {
@@ -58,7 +62,11 @@ func (w *walker) sparse(in *input, tr *tar.Reader, path Path) {
 
 func (in *input) tarTexts(hdr *tar.Header) {
 	in.text("name", hdr.Name)
-	in.text("link", hdr.Linkname)
+	if hdr.Typeflag == tar.TypeLink {
+		in.text(HardLink, hdr.Linkname)
+	} else {
+		in.text("link", hdr.Linkname)
+	}
 	in.text("user", hdr.Uname)
 	in.text("group", hdr.Gname)
 	if len(hdr.PAXRecords) == 0 {

@@ -53,7 +53,7 @@ func (w *walker) unpack(in *input, layer bool) {
 		}
 		start := in.offset()
 		if read, err := w.open(in, f, layer); err != nil {
-			w.explain(in, err, read && f != Zlib || layer)
+			w.explain(in, err, read && (f != Zlib || w.isLayer(in)) || layer)
 			return
 		}
 		if in.offset() == start {
@@ -98,9 +98,20 @@ func (w *walker) open(in *input, f Format, layer bool) (read bool, err error) {
 		return w.gitPack(in)
 	default:
 		path := in.path.Decoded()
+		if w.isLayer(in) {
+			in.between() // what came before is not packed
+		}
 		n, err := w.decode(in, f, &path, layer)
+		if err == nil && w.isLayer(in) {
+			in.between()
+		}
 		return n > 0, err
 	}
+}
+
+// isLayer tells whether in is the image layer that is walked through, as it is stored.
+func (w *walker) isLayer(in *input) bool {
+	return w.limits.MustUnpack && in.from.root && in.outer == nil
 }
 
 // decode decompresses in to a stream of its own and reads that to its end. n is how many bytes it had.
@@ -158,6 +169,7 @@ func (in *input) skipStub() bool {
 			return false
 		}
 		if head, _ := in.Peek(magicLen); sniffMagic(head) != Plain {
+			in.between()
 			return true
 		}
 	}

@@ -24,7 +24,7 @@ type Cache struct {
 }
 
 // version changes whenever the walk shows more than before, or an entry has another shape.
-const version = "tightlip leaks v1"
+const version = "tightlip leaks v2"
 
 // OpenCache opens the cache in a folder, and makes it if it is missing. rules names the user's own rules; it is "" without any.
 func OpenCache(dir, rules string) (*Cache, error) {
@@ -80,7 +80,7 @@ func (c *Cache) release(name string, done chan struct{}) {
 }
 
 // load fills in what is known of a blob.
-func (c *Cache) load(p *piece) bool {
+func (c *Cache) load(p *piece, budget *Budget) bool {
 	name := c.name(p)
 	if name == "" {
 		return false
@@ -94,13 +94,21 @@ func (c *Cache) load(p *piece) bool {
 	if p.size < 0 {
 		p.size = r.Size
 	}
+	p.entries.budget = budget
+	if !p.entries.keep(p.entries.size()) {
+		p.entries.drop()
+		p.gaps = append(p.gaps, gap{Reason: tooManyEntries})
+	}
 	return true
 }
+
+// maxRecord bounds the entries of a layer that is remembered: a record is made in memory.
+const maxRecord = 1 << 20
 
 // store remembers a blob of which everything was read. A cache that cannot be written is only slow.
 func (c *Cache) store(p *piece) {
 	name := c.name(p)
-	if name == "" || len(p.gaps) > 0 || p.entries == nil {
+	if name == "" || len(p.gaps) > 0 || p.entries == nil || p.entries.size() > maxRecord {
 		return
 	}
 	var buf bytes.Buffer

@@ -15,9 +15,6 @@ import (
 	"github.com/tightlip/tightlip/scan/detect"
 )
 
-// inlineMark is a comment in the line of a credential or the one above it: "tightlip: ignore=RULE until=2027-01-31 why".
-var inlineMark = regexp.MustCompile(`tightlip: ?ignore=([a-z0-9-]+)(?: until=(\d{4}-\d{2}-\d{2}))?[ \t]+([^\n]+)`)
-
 // inlineIgnore is the reason why a match does not count, as a comment beside it says.
 func inlineIgnore(data []byte, m detect.Match) string {
 	start := bytes.LastIndexByte(data[:m.Start], '\n')
@@ -29,15 +26,7 @@ func inlineIgnore(data []byte, m detect.Match) string {
 		end = len(data) - m.End
 	}
 	near := data[max(start, m.Start-1000, 0):min(m.End+end, m.End+1000)]
-	found := inlineMark.FindSubmatch(near)
-	if found == nil || string(found[1]) != m.Rule.ID || expired(string(found[2]), time.Now()) {
-		return ""
-	}
-	return clip(strings.TrimSpace(string(found[3])))
-}
-
-func expired(until string, now time.Time) bool {
-	return until != "" && now.Format(time.DateOnly) > until
+	return clip(finding.Ignored(string(near), m.Rule.ID, time.Now()))
 }
 
 // Ignores are findings that do not count, each with the reason and, if wanted, a day from which on they do.
@@ -126,7 +115,7 @@ func (i *Ignores) Apply(list []finding.Leak, now time.Time) {
 	}
 	for at := range list {
 		for _, row := range i.rows {
-			if list[at].Ignored == "" && row.covers(list[at]) && !expired(row.until, now) {
+			if list[at].Ignored == "" && row.covers(list[at]) && !finding.Expired(row.until, now) {
 				list[at].Ignored = row.why
 			}
 		}

@@ -36,6 +36,8 @@ type Options struct {
 	// Seen is told each value that is found as it stands, and returns the Ticket of its finding. It is called from several goroutines, must
 	// not keep the slice, and may be nil. With it, the Cache is not used: that has no values.
 	Seen func(rule string, value []byte) (ticket int)
+	// Budget bounds what this search does at the same time, together with others that have the same one. Nil is one of its own.
+	Budget *Budget
 }
 
 // Result is what was found in one image.
@@ -80,15 +82,12 @@ func Find(ctx context.Context, img image.Image, o Options) (*Result, error) {
 	if o.Seen != nil {
 		o.Cache = nil
 	}
-	s := &search{options: o, work: make(chan batch)}
-	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(s.look)
+	if o.Budget == nil {
+		o.Budget = NewBudget()
 	}
-	err := s.blobs(ctx, img)
-	close(s.work)
-	workers.Wait()
-	if err != nil {
+	s := &search{options: o}
+	defer s.forget()
+	if err := s.blobs(ctx, img); err != nil {
 		return nil, err
 	}
 	l, err := img.Layout(ctx)
@@ -101,10 +100,22 @@ func Find(ctx context.Context, img image.Image, o Options) (*Result, error) {
 	return r, nil
 }
 
+// Budget bounds what searches do at the same time, and so their memory.
+type Budget struct {
+	walks   chan struct{} // for each blob that is read, which with a registry is often waiting
+	looks   chan struct{} // for each piece of one that is looked at
+	entries atomic.Int64  // that are kept of layers, in hashes
+}
+
+// NewBudget makes a budget for any number of searches.
+func NewBudget() *Budget {
+	n := runtime.GOMAXPROCS(0)
+	return &Budget{walks: make(chan struct{}, max(3, n)), looks: make(chan struct{}, n)}
+}
+
 // search is the search of one image.
 type search struct {
 	options Options
-	work    chan batch
 	bytes   atomic.Int64
 
 	order []*piece
@@ -113,11 +124,12 @@ type search struct {
 	known []string // values in documents; for masking, and gone with the search
 }
 
-// look searches what the walks hand over.
-func (s *search) look() {
-	for b := range s.work {
-		b.look()
-		b.visitor.pending.Done()
+// forget drops what is known of the layers' entries.
+func (s *search) forget() {
+	for _, p := range s.order {
+		if p.entries != nil {
+			p.entries.drop()
+		}
 	}
 }
 
@@ -148,6 +160,8 @@ type leak struct {
 	Key      string           `json:"key,omitempty"`
 	Line     int              `json:"line,omitempty"`
 	Offset   int64            `json:"offset"`
+	Entry    int64            `json:"entry,omitempty"` // as of finding.Leak
+	Trail    trail            `json:"trail,omitempty"` // of a file whose Path is not its name any more
 	Encoding string           `json:"encoding,omitempty"`
 	Hint     string           `json:"hint,omitempty"`
 	Ignored  string           `json:"ignored,omitempty"`
@@ -179,9 +193,12 @@ func (s *search) blobs(ctx context.Context, img image.Image) error {
 		}
 		look := func() error {
 			defer s.options.Cache.claim(ctx, p)()
-			if s.options.Cache.load(p) {
+			if s.options.Cache.load(p, s.options.Budget) {
 				return nil
 			}
+			budget := s.options.Budget
+			budget.walks <- struct{}{}
+			defer func() { <-budget.walks }()
 			if err := s.blob(ctx, p); err != nil {
 				p.fail(s.options.Detector, err)
 			}
@@ -206,7 +223,7 @@ func (p *piece) fail(d *detect.Detector, err error) {
 func (s *search) blob(ctx context.Context, p *piece) error {
 	v := &visitor{ctx: ctx, search: s, piece: p}
 	if p.blob.MustUnpack {
-		p.entries = &entries{}
+		p.entries = &entries{budget: s.options.Budget}
 	}
 	if p.blob.Kind == finding.InFile && !p.blob.MustUnpack {
 		p.files = 1
@@ -233,7 +250,7 @@ func (s *search) blob(ctx context.Context, p *piece) error {
 	}
 	if p.entries != nil {
 		if p.entries.seal(); p.entries.Full {
-			p.gaps = append(p.gaps, gap{Reason: "too many entries to tell what they hide of lower layers"})
+			p.gaps = append(p.gaps, gap{Reason: tooManyEntries})
 		}
 	}
 	s.options.Cache.store(p)

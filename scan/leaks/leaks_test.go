@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -508,6 +509,39 @@ func TestPartial(t *testing.T) {
 		for _, u := range r.Unread {
 			t.Errorf("unread: %s: %s", u.Location, u.Reason)
 		}
+	}
+	if got := places(r); !slices.Contains(got, "layer 2 /app/twice.cfg line 1 visible") {
+		t.Errorf("found %q", got)
+	}
+}
+
+// TestPartialArchive has a docker archive without its first layer.
+func TestPartialArchive(t *testing.T) {
+	var kept []imagetest.File
+	for m, err := range image.Members(bytes.NewReader(imagetest.OldArchive(t, "app:1", states(t)))) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Name != strings.Repeat("a", 64)+"/layer.tar" {
+			kept = append(kept, file(m.Name, string(body)))
+		}
+	}
+	name := filepath.Join(t.TempDir(), "image.tar")
+	if err := os.WriteFile(name, imagetest.Tar(t, kept...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	img, err := image.OpenTar(context.Background(), name, image.Options{Partial: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	r := find(t, img, leaks.Options{})
+	if len(r.Unread) != 1 || r.Unread[0].Layer != 1 || !strings.Contains(r.Unread[0].Reason, "missing") {
+		t.Errorf("unread: %+v", r.Unread)
 	}
 	if got := places(r); !slices.Contains(got, "layer 2 /app/twice.cfg line 1 visible") {
 		t.Errorf("found %q", got)

@@ -18,6 +18,7 @@ type view struct {
 	layout image.Layout
 	above  stack
 	steps  []steps // by number of the platform
+	known  map[place]finding.Status
 }
 
 // steps are the history of one platform.
@@ -29,7 +30,7 @@ type steps struct {
 
 // place turns what was found in blobs into findings about the image.
 func (s *search) place(r *Result) {
-	v := &view{search: s, layout: r.Layout}
+	v := &view{search: s, layout: r.Layout, known: map[place]finding.Status{}}
 	for _, p := range r.Layout.Platforms {
 		v.steps = append(v.steps, s.stepsOf(p))
 	}
@@ -104,12 +105,12 @@ func (v *view) finding(b image.Blob, k leak) finding.Leak {
 	platform, layer, entry := locate(v.layout, b)
 	f := finding.Leak{
 		Rule: k.Rule, Title: k.Title, Severity: k.Severity, Fix: k.Fix, Where: k.Where, Platform: v.name(platform), Layer: layer, Digest: b.Digest,
-		Path: k.Path, Inner: k.Inner, Field: k.Field, Key: k.Key, Line: k.Line, Offset: k.Offset, Encoding: k.Encoding, Hint: k.Hint, Ignored: k.Ignored,
+		Path: k.Path, Inner: k.Inner, Field: k.Field, Key: k.Key, Line: k.Line, Offset: k.Offset, Entry: k.Entry, Encoding: k.Encoding, Hint: k.Hint, Ignored: k.Ignored,
 		Ticket: k.ticket,
 	}
 	switch {
 	case k.Path != "" && layer > 0:
-		f.Status = v.above.status(platform, layer, k.Path)
+		f.Status = v.status(platform, layer, k)
 	case k.Path != "":
 		f.Status = finding.Visible
 	}
@@ -124,6 +125,23 @@ func (v *view) finding(b image.Blob, k leak) finding.Leak {
 		f.CreatedBy, f.Source = at.masked[entry], at.origins[entry]
 	}
 	return f
+}
+
+// place is a file of a layer.
+type place struct {
+	platform, layer int
+	name            uint64
+}
+
+func (v *view) status(platform, layer int, k leak) finding.Status {
+	if k.Trail == nil {
+		k.Trail = trailOf(image.CleanName(k.Path))
+	}
+	at := place{platform, layer, k.Trail.last()}
+	if _, ok := v.known[at]; !ok {
+		v.known[at] = v.above.status(platform, layer, k.Trail)
+	}
+	return v.known[at]
 }
 
 // name is a platform's name in images for several.
@@ -161,10 +179,10 @@ func distinct(list []finding.Leak) []finding.Leak {
 	list = slices.DeleteFunc(list, func(f finding.Leak) bool { return isCopy(f) && inConfig[f.Rule+f.Hint+f.Key] })
 	slices.SortStableFunc(list, func(a, b finding.Leak) int {
 		return cmp.Or(cmp.Compare(a.Platform, b.Platform), cmp.Compare(a.Layer, b.Layer), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Inner, b.Inner),
-			cmp.Compare(a.Field, b.Field), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Rule, b.Rule))
+			cmp.Compare(a.Field, b.Field), cmp.Compare(a.Entry, b.Entry), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Rule, b.Rule))
 	})
 	return slices.CompactFunc(list, func(a, b finding.Leak) bool {
-		return a.Rule == b.Rule && a.Platform == b.Platform && a.Digest == b.Digest && a.Path == b.Path && a.Inner == b.Inner && a.Field == b.Field && a.Offset == b.Offset
+		return a.Rule == b.Rule && a.Platform == b.Platform && a.Digest == b.Digest && a.Path == b.Path && a.Inner == b.Inner && a.Field == b.Field && a.Entry == b.Entry && a.Offset == b.Offset
 	})
 }
 

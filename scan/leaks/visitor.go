@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/image"
 	"github.com/tightlip/tightlip/scan"
 	"github.com/tightlip/tightlip/scan/detect"
 )
@@ -17,7 +18,7 @@ const (
 	chunk   = 1 << 20   // bytes of a file that are looked at together
 	overlap = 8 << 10   // bytes that are looked at twice, so that nothing is cut in two
 	ahead   = 320 << 10 // bytes that the walk may have shown before it says whose they are
-	maxKept = 1000      // leaks of one blob
+	maxKept = 1000      // leaks of one blob, and what of it could not be read
 	maxText = 2000      // characters of a path that are kept
 )
 
@@ -27,6 +28,8 @@ type visitor struct {
 	search *search
 	piece  *piece
 	root   *sink // of the blob itself
+	files  *sink // of the layer's archive: the one that is unpacked
+	entry  int64 // where in files the content of the layer's latest entry begins; 0 outside of it
 
 	pending sync.WaitGroup // batches that are being looked at
 	mu      sync.Mutex     // over what they add
@@ -59,7 +62,7 @@ func (v *visitor) text(file, inner, field, value string) {
 	}
 	for _, m := range v.find(detect.Content{Data: []byte(value)}, func() string { return file }) {
 		k := v.leak(m, []byte(value))
-		k.Path, k.Inner, k.Field, k.Offset = file, inner, field, int64(m.Start)
+		k.Path, k.Inner, k.Field, k.Offset, k.Entry = file, inner, field, int64(m.Start), v.entry
 		v.add(k)
 	}
 }
@@ -88,6 +91,9 @@ func whereOf(kind finding.Kind) string {
 // add keeps a leak, with texts that show nothing.
 func (v *visitor) add(k leak) {
 	d := v.search.options.Detector
+	if name := clip(d.Mask(k.Path)); name != k.Path {
+		k.Trail = trailOf(image.CleanName(k.Path))
+	}
 	for _, text := range []*string{&k.Path, &k.Inner, &k.Key, &k.Field, &k.Ignored} {
 		*text = clip(d.Mask(*text))
 	}
@@ -103,8 +109,12 @@ func (v *visitor) add(k leak) {
 
 // gap notes what was not read, once. The visitor is locked.
 func (v *visitor) gap(g gap) {
-	if !slices.Contains(v.piece.gaps, g) {
-		v.piece.gaps = append(v.piece.gaps, g)
+	switch p := v.piece; {
+	case len(p.gaps) > maxKept:
+	case len(p.gaps) == maxKept:
+		p.gaps = append(p.gaps, gap{Reason: moreGaps})
+	case !slices.Contains(p.gaps, g):
+		p.gaps = append(p.gaps, g)
 	}
 }
 
@@ -119,7 +129,11 @@ func (v *visitor) find(c detect.Content, name func() string) []detect.Match {
 	return found
 }
 
-const tooMany = "more leaks than are reported for one layer"
+const (
+	tooMany        = "more leaks than are reported for one layer"
+	moreGaps       = "more could not be read than is listed"
+	tooManyEntries = "too many entries to tell what they hide of lower layers"
+)
 
 func clip(s string) string {
 	if len(s) > maxText {
@@ -168,6 +182,7 @@ type part struct {
 	start    int64 // of the file
 	from, to int64 // in the stream
 	lines    int   // line breaks of the file before from
+	entry    int64 // as of visitor
 }
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
@@ -204,7 +219,7 @@ func (s *sink) cut(to int64) {
 		return
 	}
 	if !s.packed {
-		s.parts = append(s.parts, part{s.here, s.start, s.cutAt, to, s.lines})
+		s.parts = append(s.parts, part{s.here, s.start, s.cutAt, to, s.lines, s.visitor.entry})
 	}
 	if to-s.start >= chunk {
 		s.lines += bytes.Count(s.bytes(s.cutAt, to), newline) // there may be more of the file
@@ -224,8 +239,12 @@ func (s *sink) flush() {
 		full.look()
 		return
 	}
-	s.visitor.pending.Add(1)
-	s.visitor.search.work <- full
+	looks := s.visitor.search.options.Budget.looks
+	looks <- struct{}{}
+	s.visitor.pending.Go(func() {
+		full.look()
+		<-looks
+	})
 }
 
 // batch is a piece of a stream with the parts that are in it.
@@ -246,7 +265,7 @@ func (b batch) look() {
 		for _, m := range b.visitor.find(detect.Content{Path: p.path.Innermost(), Data: data, Rest: p.from > p.start}, p.path.String) {
 			k := b.visitor.leak(m, data)
 			k.Path, k.Inner = b.visitor.names(p.path)
-			k.Offset = p.from - p.start + int64(m.Start)
+			k.Offset, k.Entry = p.from-p.start+int64(m.Start), p.entry
 			if !detect.IsBinary(data) { // a line number means nothing there
 				k.Line = 1 + p.lines + bytes.Count(data[:m.Start], newline)
 			}
@@ -275,23 +294,38 @@ const maxHeader = 64 << 10
 
 // Member implements scan.Sink.
 func (s *sink) Member(p scan.Path, offset int64) {
-	if s.here == s.origin && offset-s.cutAt <= maxHeader {
+	switch {
+	case s.packed:
+		s.cut(offset)
+		s.packed = false
+	case s.here == s.origin && p != s.origin && offset-s.cutAt <= maxHeader:
 		s.cutAt = min(offset, s.end()) // headers: Text has what is in them
-	} else {
+	default:
 		s.cut(offset)
 	}
 	s.here, s.start, s.cutAt, s.lines = p, offset, max(offset, s.base), 0
 	if p == s.origin {
 		return
 	}
-	s.visitor.piece.files++
-	if e := s.visitor.piece.entries; e != nil && p.Top() {
-		e.add(p.File())
+	v := s.visitor
+	v.piece.files++
+	if v.piece.entries == nil || !p.Top() {
+		return
 	}
+	if v.files == nil {
+		v.files = s
+	}
+	if v.entry = 0; v.files == s {
+		v.entry = offset
+	}
+	v.piece.entries.add(p.File())
 }
 
 // Text implements scan.Sink.
 func (s *sink) Text(field, value string) {
+	if e := s.visitor.piece.entries; e != nil && field == scan.HardLink && s.here.Top() {
+		e.link(s.here.File(), value)
+	}
 	file, inner := s.visitor.names(s.here)
 	s.visitor.text(file, inner, field, value)
 }
