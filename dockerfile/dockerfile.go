@@ -5,6 +5,7 @@ package dockerfile
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -18,12 +19,13 @@ import (
 
 // File is a parsed Dockerfile.
 type File struct {
-	name   string
-	lines  []string
-	stages []instructions.Stage
-	args   []instructions.ArgCommand // before the first FROM
-	escape rune
-	syntax string
+	name    string
+	lines   []string
+	offsets []int // of the lines, when they are needed
+	stages  []instructions.Stage
+	args    []instructions.ArgCommand // before the first FROM
+	escape  rune
+	syntax  string
 }
 
 // Instruction is one instruction of a stage.
@@ -148,6 +150,35 @@ func (f *File) Line(n int) string {
 		return ""
 	}
 	return strings.TrimSpace(f.lines[n-1])
+}
+
+// Raw is the n-th line, counted from 1, without its end.
+func (f *File) Raw(n int) string {
+	if n < 1 || n > len(f.lines) {
+		return ""
+	}
+	return strings.TrimRight(f.lines[n-1], "\r\n")
+}
+
+// Start is the first line of the instruction that has a line; the line itself if none has.
+func (f *File) Start(line int) int {
+	for _, s := range f.stages {
+		for _, c := range s.Commands {
+			if e := EditOf(c.Location(), ""); e.First <= line && line <= e.Last {
+				return e.First
+			}
+		}
+	}
+	return line
+}
+
+// ErrorLine is the line that an error of Parse is about; 0 if it does not say.
+func ErrorLine(err error) int {
+	var at *parser.LocationError
+	if !errors.As(err, &at) || len(at.Locations) == 0 {
+		return 0
+	}
+	return firstLine(at.Locations[0])
 }
 
 // Declares tells whether a stage has an ARG without a value of its own.
