@@ -1,0 +1,238 @@
+package caller
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/tools/txtar"
+)
+
+var update = flag.Bool("update", false, "write what is read and moved into testdata")
+
+// TestCorpus reads and moves the files of testdata. Each archive has a file, the builds that are read from it, and, if its comment has lines as
+// "move NPM_TOKEN app/Dockerfile", what the moves make of it and what stays.
+func TestCorpus(t *testing.T) {
+	names, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(names) == 0 {
+		t.Fatal("no testdata", err)
+	}
+	for _, name := range names {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			a, err := txtar.ParseFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := &txtar.Archive{Comment: a.Comment, Files: a.Files[:1:1]}
+			add := func(name, text string) {
+				if text != "" {
+					out.Files = append(out.Files, txtar.File{Name: name, Data: []byte(text)})
+				}
+			}
+			in := a.Files[0]
+			add("builds", show(in.Name, in.Data))
+			after, stays := moves(t, string(a.Comment), in)
+			if !bytes.Equal(after, in.Data) {
+				add("moved", string(after))
+				add("builds after", show(in.Name, after))
+			}
+			add("stays", stays)
+			if *update {
+				if err := os.WriteFile(name, txtar.Format(out), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, want := string(txtar.Format(out)), string(txtar.Format(a)); got != want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+// moves does the moves that a comment asks for, each twice.
+func moves(t *testing.T, comment string, in txtar.File) ([]byte, string) {
+	text, stays := in.Data, ""
+	for _, line := range strings.Split(comment, "\n") {
+		f := strings.Fields(line)
+		if len(f) < 2 || f[0] != "move" {
+			continue
+		}
+		args, file := strings.Split(f[1], ","), ""
+		if len(f) > 2 {
+			file = f[2]
+		}
+		next, err := Move(in.Name, text, args, file)
+		stays += told(t, err)
+		if again, _ := Move(in.Name, next, args, file); !bytes.Equal(again, next) {
+			t.Errorf("%s: a second move changes more:\n%s", line, again)
+		}
+		text = next
+	}
+	return text, stays
+}
+
+func told(t *testing.T, err error) string {
+	if err == nil {
+		return ""
+	}
+	all, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		t.Fatalf("%v is not made of several", err)
+	}
+	var out strings.Builder
+	for _, e := range all.Unwrap() {
+		if n := (*NotMoved)(nil); !errors.As(e, &n) || n.Line < 1 {
+			t.Errorf("%v has no line", e)
+		}
+		fmt.Fprintln(&out, e)
+	}
+	return out.String()
+}
+
+// show prints what Read finds, with the text at the positions.
+func show(name string, text []byte) string {
+	var out strings.Builder
+	builds, err := Read(name, text)
+	lines := strings.Split(string(text), "\n")
+	for _, b := range builds {
+		fmt.Fprintf(&out, "%d: %s context %q dockerfile %q", b.Line, b.Kind, b.Context, b.Dockerfile)
+		if b.Target != "" {
+			fmt.Fprintf(&out, " target %q", b.Target)
+		}
+		fmt.Fprintln(&out)
+		for _, p := range b.Alternatives {
+			fmt.Fprintf(&out, "  or context %q dockerfile %q\n", p.Context, p.Dockerfile)
+		}
+		if b.Inline != "" {
+			fmt.Fprintf(&out, "  inline from line %d: %q\n", b.InlineLine, b.Inline)
+		}
+		for _, a := range b.Args {
+			fmt.Fprintf(&out, "  %s at %d:%d %q", a.Name, a.Line, a.Column, lines[a.Line-1][a.Column-1:a.Column-1+a.Width])
+			if a.From != "" {
+				fmt.Fprintf(&out, " from %s", a.From)
+			}
+			if a.Literal != "" {
+				fmt.Fprintf(&out, " literal %q", a.Literal)
+			}
+			fmt.Fprintln(&out)
+		}
+		for _, s := range b.Secrets {
+			fmt.Fprintf(&out, "  secret %s\n", s)
+		}
+		if b.Published != "" {
+			fmt.Fprintf(&out, "  published at line %d: %s\n", b.PublishedLine, b.Published)
+		}
+	}
+	if err != nil {
+		fmt.Fprintf(&out, "error: %v\n", err)
+	}
+	return out.String()
+}
+
+func TestKind(t *testing.T) {
+	for name, want := range map[string]string{
+		"compose.yaml": "compose", "a/docker-compose.prod.yml": "compose", "compose.json": "", "docker-bake.hcl": "bake", "docker-bake.override.json": "bake", "ci/bake.hcl": "bake",
+		"main.hcl": "", ".github/workflows/x.yml": "github-actions", "a/action.yaml": "github-actions", "workflows/x.yml": "", ".gitlab-ci.yml": "gitlab-ci", ".gitlab/ci/b.yml": "gitlab-ci",
+		"ci/build.gitlab-ci.yml": "gitlab-ci", "cloudbuild.yaml": "cloud-build", "a/cloudbuild-prod.json": "cloud-build", ".tekton/push.yaml": "tekton", "tekton/a.yaml": "tekton",
+		"azure-pipelines.yml": "azure-pipelines", ".circleci/config.yml": "circleci", "bitbucket-pipelines.yml": "bitbucket", "Jenkinsfile": "jenkins", "ci/Jenkinsfile.prod": "jenkins",
+		"Makefile": "makefile", "a/GNUmakefile": "makefile", "build.mk": "makefile", "justfile": "makefile", "Taskfile.yml": "makefile", "x.sh": "script", "bin/x.bash": "script", "README.md": "", "build": "",
+	} {
+		if got := Kind(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestReadByContent(t *testing.T) {
+	for _, c := range []struct{ name, text, kind string }{
+		{"bin/release", "#!/usr/bin/env bash\ndocker build .\n", "script"},
+		{"bin/release", "#!/usr/bin/python\ndocker build .\n", ""},
+		{"deploy/push.yaml", "apiVersion: tekton.dev/v1\nkind: Task\nspec:\n  steps:\n    - image: x\n      script: docker build .\n", "tekton"},
+		{"deploy/push.yaml", "script: docker build .\n", ""},
+	} {
+		builds, err := Read(c.name, []byte(c.text))
+		if err != nil || (len(builds) == 1) != (c.kind != "") || len(builds) == 1 && builds[0].Kind != c.kind {
+			t.Errorf("%s: %v, %v", c.name, builds, err)
+		}
+	}
+}
+
+func TestMoveKeepsLineEnds(t *testing.T) {
+	before := "services:\r\n  a:\r\n    build:\r\n      context: .\r\n      args:\r\n        T: $T\r\n        # é\r\n        V: 1\r\n"
+	after, err := Move("compose.yaml", []byte(before), []string{"T"}, "Dockerfile")
+	want := "services:\r\n  a:\r\n    build:\r\n      context: .\r\n      args:\r\n        # é\r\n        V: 1\r\n      secrets:\r\n        - T\r\n\r\nsecrets:\r\n  T:\r\n    environment: T\r\n"
+	if err != nil || string(after) != want {
+		t.Errorf("%v\n%q\n%q", err, after, want)
+	}
+}
+
+func TestReadErrors(t *testing.T) {
+	for _, c := range []struct {
+		name, text, err string
+		builds          int
+	}{
+		{"compose.yaml", "services:\n  a:\n    build: .\n  b: [\n", "compose.yaml:", 1},
+		{"docker-bake.hcl", "target \"a\" {\n}\ntarget \"b\" {\n  args = {\n", "docker-bake.hcl:", 1},
+		{"x.sh", "docker build .\nif then ((\n", "x.sh:2:", 1},
+	} {
+		builds, err := Read(c.name, []byte(c.text))
+		if err == nil || !strings.HasPrefix(err.Error(), c.err) || len(builds) < c.builds {
+			t.Errorf("%s: %v, %d builds", c.name, err, len(builds))
+		}
+	}
+}
+
+func TestReadsSecret(t *testing.T) {
+	for text, want := range map[string]string{
+		"cat ~/.npm_token":                             "$(cat ~/.npm_token)",
+		"cat VERSION":                                  "",
+		"cat /run/secrets/npm":                         "$(cat /run/secrets/npm)",
+		"vault read -field=x secret/y":                 "$(vault read)",
+		"aws ecr get-login-password --region x":        "$(aws ecr get-login-password)",
+		"gcloud auth print-access-token":               "$(gcloud auth print-access-token)",
+		"op read op://vault/npm/token":                 "$(op read)",
+		"/usr/bin/pass show npm":                       "$(pass)",
+		"passwd":                                       "",
+		"gh auth token":                                "$(gh auth token)",
+		"echo $NPM_TOKEN | base64":                     "$(echo NPM_TOKEN)",
+		"echo my_password_is_this":                     "",
+		"git rev-parse HEAD":                           "",
+		"curl -H 'Authorization: x' host.corp.example": "",
+	} {
+		if got := readsSecret(text); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestHostile reads what would take for ever if it were read naively.
+func TestHostile(t *testing.T) {
+	bomb := "x: &a0 {build: x}\n"
+	for i := 1; i < 30; i++ {
+		bomb += fmt.Sprintf("x%d: &a%d {<<: [*a%d, *a%d, *a%d]}\n", i, i, i-1, i-1, i-1)
+	}
+	doubling := "A0=aaaaaaaaaa\n"
+	for i := 1; i < 30; i++ {
+		doubling += fmt.Sprintf("A%d=%s\n", i, strings.Repeat(fmt.Sprintf("$A%d", i-1), 10))
+	}
+	for name, text := range map[string]string{
+		"compose.yaml":     bomb + "services: *a29\n",
+		".gitlab-ci.yml":   bomb + "job: {script: [docker build .], <<: *a29}\n",
+		"build.sh":         doubling + "docker build $A29\n",
+		"docker-bake.json": `{"target": {"é": {"args": {` + strings.Repeat(`"a": "${b}", `, 20_000) + `"c": "d"}}}}`,
+	} {
+		start := time.Now()
+		if _, err := Read(name, []byte(text)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s took %v", name, took)
+		}
+	}
+}
