@@ -9,14 +9,16 @@ import (
 	"path/filepath"
 )
 
-// WriteFile writes a file under another name first, so that name is whole or not there. What is there and no regular file,
-// such as a device or a pipe, is written to and stays what it is.
+// WriteFile writes a file under another name first, so that name is whole or not there. It keeps the permissions of a file that is
+// there. What is there and no regular file, such as a device or a pipe, is written to and stays what it is.
 func WriteFile(name string, write func(io.Writer) error) error {
+	mode := fs.FileMode(0o644)
 	info, err := os.Stat(name)
 	switch {
 	case err == nil && !info.Mode().IsRegular():
 		return writeInto(name, os.O_WRONLY, write)
 	case err == nil:
+		mode = info.Mode().Perm()
 		if name, err = filepath.EvalSymlinks(name); err != nil {
 			return err
 		}
@@ -30,7 +32,7 @@ func WriteFile(name string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
+	err = errors.Join(write(f), f.Chmod(mode), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), name)
 	}

@@ -21,7 +21,7 @@ func writeGitHub(w io.Writer, scans []Scan, _ Options) error {
 		githubScan(&b, &scans[i])
 	}
 	for i := range scans {
-		b.WriteString(noCommand(scans[i].name()+": "+scans[i].summary()) + "\n")
+		b.WriteString(noCommand(scans[i].title()+scans[i].summary()) + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -29,20 +29,34 @@ func writeGitHub(w io.Writer, scans []Scan, _ Options) error {
 
 func githubScan(b *strings.Builder, s *Scan) {
 	for _, l := range worstFirst(s.Findings) {
-		at := ""
-		if d := l.Source; d != nil {
+		at, a := "", s.advice()
+		if s.Project != nil {
+			at = githubPlace(s, &l)
+		} else if d := l.Source; d != nil {
 			at = fmt.Sprintf("file=%s,line=%d,", githubProperty(d.File), d.Line)
 		}
-		text := sentence(&l, s.name()) + "\n" + rotate + " Then build the image without it:\n" + fixOf(&l)
+		text := s.sentence(&l) + "\n" + a.first + " " + a.then + ":\n" + fixOf(&l)
 		fmt.Fprintf(b, "::%s %stitle=%s::%s\n", githubCommands[l.Severity], at, githubProperty(l.Title), githubData(text))
 	}
 	for _, u := range s.Unread {
-		text := fmt.Sprintf("%s of %s: %s", u.Location, s.name(), u.Reason)
-		fmt.Fprintf(b, "::warning title=Not searched::%s\n", githubData(text))
+		text, at := fmt.Sprintf("%s of %s: %s", u.Location, s.name(), u.Reason), ""
+		if s.Project != nil {
+			text, at = s.unreadPlace(&u)+": "+u.Reason, githubPlace(s, &finding.Leak{Path: u.Path, Line: u.Line})
+		}
+		fmt.Fprintf(b, "::warning %stitle=Not searched::%s\n", at, githubData(text))
 	}
 	if s.Error != "" {
 		fmt.Fprintf(b, "::error title=Not scanned::%s\n", githubData(s.name()+": "+s.Error))
 	}
+}
+
+// githubPlace are the properties for a place in a source file.
+func githubPlace(s *Scan, l *finding.Leak) string {
+	at := fmt.Sprintf("file=%s,line=%d,", githubProperty(s.repositoryPath(l)), max(l.Line, 1))
+	if l.Column > 0 {
+		at += fmt.Sprintf("col=%d,", l.Column)
+	}
+	return at
 }
 
 var (

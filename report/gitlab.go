@@ -53,11 +53,12 @@ type (
 		Identifiers []gitlabIdentifier `json:"identifiers"`
 	}
 	gitlabLocation struct {
-		File      string `json:"file"`
-		StartLine int    `json:"start_line,omitempty"`
-		Commit    struct {
-			SHA string `json:"sha"`
-		} `json:"commit"`
+		File      string        `json:"file"`
+		StartLine int           `json:"start_line,omitempty"`
+		Commit    *gitlabCommit `json:"commit,omitempty"`
+	}
+	gitlabCommit struct {
+		SHA string `json:"sha"`
 	}
 	gitlabIdentifier struct {
 		Type  string `json:"type"`
@@ -85,13 +86,21 @@ func writeGitLab(w io.Writer, scans []Scan, o Options) error {
 	}
 	tool.Vendor.Name = "tightlip"
 	r := gitlabReport{Version: gitlabSchema, Vulnerabilities: []gitlabLeak{}, Scan: gitlabScan{
-		Analyzer: tool, Scanner: tool, Type: "secret_detection", Start: gitlabTime(o.Started), End: gitlabTime(o.Finished),
+		Analyzer: tool, Scanner: tool, Type: gitlabType(scans), Start: gitlabTime(o.Started), End: gitlabTime(o.Finished),
 		Status: "success", Messages: []gitlabMessage{},
 	}}
 	for i := range scans {
 		r.add(&scans[i])
 	}
 	return writeJSON(w, r)
+}
+
+// gitlabType is the kind of the report. In source files no secret has to be: what is found there are mistakes, as static analysis finds them.
+func gitlabType(scans []Scan) string {
+	if len(scans) > 0 && scans[0].Project != nil {
+		return "sast"
+	}
+	return "secret_detection"
 }
 
 // gitlabTime is in UTC and has no zone, as the schema wants it.
@@ -106,7 +115,7 @@ func (r *gitlabReport) add(s *Scan) {
 		r.Scan.Messages = append(r.Scan.Messages, gitlabMessage{level, s.name() + ": " + fmt.Sprintf(format, args...)})
 	}
 	for _, u := range s.Unread {
-		say("warn", "not searched: %s: %s", u.Location, u.Reason)
+		say("warn", "not searched: %s: %s", s.unreadPlace(&u), u.Reason)
 	}
 	if n := len(s.Ignored); n > 0 {
 		say("info", "%s ignored", count(n, "finding"))
@@ -119,13 +128,18 @@ func (r *gitlabReport) add(s *Scan) {
 
 func vulnerability(s *Scan, l *finding.Leak) gitlabLeak {
 	id := sha256.Sum256([]byte(s.name() + "\x00" + l.Fingerprint + "\x00" + l.Place()))
+	a := s.advice()
 	v := gitlabLeak{
-		ID: hex.EncodeToString(id[:]), Category: "secret_detection", Name: short(l.Title, gitlabName), Severity: gitlabSeverities[l.Severity],
+		ID: hex.EncodeToString(id[:]), Category: gitlabType([]Scan{*s}), Name: short(l.Title, gitlabName), Severity: gitlabSeverities[l.Severity],
 		Description: gitlabDescription(s, l),
-		Solution:    short(rotate+" Then build the image without it:\n\n"+fenced(fixOf(l)), gitlabSolution),
+		Solution:    short(a.first+" "+a.then+":\n\n"+fenced(fixOf(l)), gitlabSolution),
 		Identifiers: []gitlabIdentifier{{"tightlip_rule", "tightlip rule " + l.Rule, l.Rule}},
 	}
-	v.Location.Commit.SHA = "0000000" // required, and an image has none
+	if s.Project != nil {
+		v.Location.File, v.Location.StartLine = s.repositoryPath(l), l.Line
+		return v
+	}
+	v.Location.Commit = &gitlabCommit{"0000000"} // required, and an image has none
 	if d := l.Source; d != nil {
 		v.Location.File, v.Location.StartLine = relative(d.File), d.Line
 	} else {
@@ -136,6 +150,9 @@ func vulnerability(s *Scan, l *finding.Leak) gitlabLeak {
 
 // gitlabDescription is Markdown: what comes from the image stands in code, where it can be no link, picture or mention.
 func gitlabDescription(s *Scan, l *finding.Leak) string {
+	if s.Project != nil {
+		return projectDescription(s, l)
+	}
 	lines := []string{fmt.Sprintf("%s at %s of the image %s.", l.Title, code(l.Place()), code(s.name()))}
 	if words := statusWords[l.Status]; words != "" {
 		lines = append(lines, "The file is "+words+".")

@@ -44,9 +44,17 @@ type (
 	}
 )
 
+// command is the one that made the scans.
+func command(scans []Scan) string {
+	if len(scans) > 0 && scans[0].Project != nil {
+		return "lint"
+	}
+	return "scan"
+}
+
 // writeJUnit writes a suite for each image and a case for each finding; an image without any has one case, which passes.
 func writeJUnit(w io.Writer, scans []Scan, _ Options) error {
-	all := junitSuites{Name: "tightlip scan"}
+	all := junitSuites{Name: "tightlip " + command(scans)}
 	ms := int64(0)
 	scans = printed(scans)
 	for i := range scans {
@@ -67,25 +75,25 @@ func writeJUnit(w io.Writer, scans []Scan, _ Options) error {
 func seconds(ms int64) string { return fmt.Sprintf("%.3f", float64(ms)/1000) }
 
 func suite(s *Scan) junitSuite {
-	out := junitSuite{Name: s.name(), Time: seconds(s.Stats.Milliseconds)}
+	out, class := junitSuite{Name: s.name(), Time: seconds(s.Stats.Milliseconds)}, command([]Scan{*s})
 	for i := range s.Findings {
 		l := &s.Findings[i]
-		out.Cases = append(out.Cases, junitCase{Class: l.Rule, Name: place(l), Failure: &junitOutcome{
-			Message: sentence(l, s.name()), Type: string(l.Severity), Text: junitText(l)}})
+		out.Cases = append(out.Cases, junitCase{Class: l.Rule, Name: s.place(l), Failure: &junitOutcome{
+			Message: s.sentence(l), Type: string(l.Severity), Text: junitText(s, l)}})
 	}
 	for i := range s.Ignored {
 		l := &s.Ignored[i]
-		out.Cases = append(out.Cases, junitCase{Class: l.Rule, Name: place(l), Skipped: &junitOutcome{Message: "ignored: " + l.Ignored}})
+		out.Cases = append(out.Cases, junitCase{Class: l.Rule, Name: s.place(l), Skipped: &junitOutcome{Message: "ignored: " + l.Ignored}})
 	}
 	for _, u := range s.Unread {
-		out.Cases = append(out.Cases, junitCase{Class: "unread", Name: u.Location.String(), Error: &junitOutcome{
+		out.Cases = append(out.Cases, junitCase{Class: "unread", Name: s.unreadPlace(&u), Error: &junitOutcome{
 			Message: "not searched: " + u.Reason, Type: "unread"}})
 	}
 	if s.Error != "" {
-		out.Cases = append(out.Cases, junitCase{Class: "scan", Name: s.name(), Error: &junitOutcome{Message: s.Error, Type: "error"}})
+		out.Cases = append(out.Cases, junitCase{Class: class, Name: s.name(), Error: &junitOutcome{Message: s.Error, Type: "error"}})
 	}
 	if s.clean() {
-		out.Cases = append(out.Cases, junitCase{Class: "scan", Name: "no secrets"})
+		out.Cases = append(out.Cases, junitCase{Class: class, Name: s.found()})
 	}
 	out.Tests, out.Failures, out.Skipped = len(out.Cases), len(s.Findings), len(s.Ignored)
 	for _, c := range out.Cases {
@@ -97,11 +105,14 @@ func suite(s *Scan) junitSuite {
 }
 
 // junitText is the body of a failure, for people who read a build's log.
-func junitText(l *finding.Leak) string {
-	lines := []string{l.Title + " (" + l.Rule + ", " + string(l.Severity) + ")", place(l)}
+func junitText(s *Scan, l *finding.Leak) string {
+	lines, a := []string{l.Title + " (" + l.Rule + ", " + string(l.Severity) + ")", s.place(l)}, s.advice()
 	if o := origin(l); o != "" {
 		lines = append(lines, o)
 	}
+	if l.Detail != "" {
+		lines = append(lines, l.Detail)
+	}
 	lines = append(lines, details(l)...)
-	return strings.Join(append(lines, "", rotate, "Then build the image without it:", fixOf(l)), "\n")
+	return strings.Join(append(lines, "", a.first, a.then+":", fixOf(l)), "\n")
 }

@@ -57,6 +57,7 @@ type Proof struct {
 // Unread is a place that was not searched.
 type Unread struct {
 	finding.Location
+	Line   int    `json:"line,omitempty"` // in a source file, counted from 1
 	Reason string `json:"reason"`
 }
 

@@ -26,6 +26,7 @@ type (
 			Driver sarifDriver `json:"driver"`
 		} `json:"tool"`
 		Invocations []sarifInvocation `json:"invocations"`
+		ColumnKind  string            `json:"columnKind,omitempty"`
 		Results     []sarifResult     `json:"results"`
 	}
 	sarifDriver struct {
@@ -74,7 +75,9 @@ type (
 		Physical struct {
 			Artifact sarifArtifact `json:"artifactLocation"`
 			Region   struct {
-				StartLine int `json:"startLine"`
+				StartLine   int `json:"startLine"`
+				StartColumn int `json:"startColumn,omitempty"`
+				EndColumn   int `json:"endColumn,omitempty"` // of what comes after it
 			} `json:"region"`
 		} `json:"physicalLocation"`
 		Logical []sarifLogical `json:"logicalLocations"`
@@ -128,9 +131,12 @@ func (run *sarifRun) add(rules *sarifRules, s *Scan) {
 		r.Suppressions = []sarifSuppression{{Kind: "external", Status: "accepted", Justification: s.Ignored[i].Ignored}}
 		run.Results = append(run.Results, r)
 	}
+	if s.Project != nil {
+		run.ColumnKind = "utf16CodeUnits" // see characters
+	}
 	inv := &run.Invocations[0]
 	for _, u := range s.Unread {
-		text := fmt.Sprintf("not searched: %s of %s: %s", u.Location, s.name(), u.Reason)
+		text := fmt.Sprintf("not searched: %s of %s: %s", s.unreadPlace(&u), s.name(), u.Reason)
 		inv.Notifications = append(inv.Notifications, sarifNotification{"warning", message(text)})
 	}
 	if s.Error != "" {
@@ -141,11 +147,17 @@ func (run *sarifRun) add(rules *sarifRules, s *Scan) {
 
 func result(rules *sarifRules, s *Scan, l *finding.Leak) sarifResult {
 	r := sarifResult{
-		RuleID: l.Rule, RuleIndex: rules.index(l), Level: sarifLevels[l.Severity], Message: message(sentence(l, s.name())),
+		RuleID: l.Rule, RuleIndex: rules.index(s, l), Level: sarifLevels[l.Severity], Message: message(s.sentence(l)),
 		Suppressions: []sarifSuppression{},
 	}
 	var at sarifLocation
 	at.Physical.Artifact, at.Physical.Region.StartLine = artifact(s, l)
+	if region := &at.Physical.Region; s.Project != nil && l.Line > 0 && l.Column > 0 {
+		region.StartColumn = l.Column
+		if l.Width > 0 {
+			region.EndColumn = l.Column + l.Width
+		}
+	}
 	at.Logical = []sarifLogical{{s.name() + ": " + l.Place(), "resource"}}
 	r.Locations = []sarifLocation{at}
 	if l.Fingerprint != "" {
@@ -157,6 +169,9 @@ func result(rules *sarifRules, s *Scan, l *finding.Leak) sarifResult {
 
 // artifact is the file that a reader is sent to, and the line: of the Dockerfile if it is known, else inside of the image.
 func artifact(s *Scan, l *finding.Leak) (sarifArtifact, int) {
+	if s.Project != nil {
+		return sarifArtifact{URI: percentEncoded(s.repositoryPath(l)), BaseID: "%SRCROOT%"}, max(l.Line, 1)
+	}
 	if d := l.Source; d != nil {
 		return sarifArtifact{URI: percentEncoded(relative(d.File)), BaseID: "%SRCROOT%"}, max(d.Line, 1)
 	}
@@ -231,22 +246,22 @@ type sarifRules struct {
 }
 
 // index is the place of a leak's rule in the list.
-func (r *sarifRules) index(l *finding.Leak) int {
+func (r *sarifRules) index(s *Scan, l *finding.Leak) int {
 	i, ok := r.at[l.Rule]
 	if !ok {
 		i = len(r.list)
-		r.at[l.Rule], r.list = i, append(r.list, rule(l))
+		r.at[l.Rule], r.list = i, append(r.list, rule(s, l))
 	}
 	return i
 }
 
-func rule(l *finding.Leak) sarifRule {
-	r := sarifRule{ID: l.Rule, Name: pascal(l.Rule)}
+func rule(s *Scan, l *finding.Leak) sarifRule {
+	r, a := sarifRule{ID: l.Rule, Name: pascal(l.Rule)}, s.advice()
 	r.Short = sarifText{Text: l.Title}
-	r.Full = sarifText{Text: l.Title + " in a container image, where whoever can pull the image can read it, even if a later layer deletes the file."}
+	r.Full = sarifText{Text: l.Title + a.where}
 	r.Help = sarifText{
-		Text:     rotate + "\nThen build the image without it:\n\n" + fixOf(l),
-		Markdown: rotate + "\n\nThen build the image without it:\n\n" + fenced(fixOf(l)),
+		Text:     a.first + "\n" + a.then + ":\n\n" + fixOf(l),
+		Markdown: a.first + "\n\n" + a.then + ":\n\n" + fenced(fixOf(l)),
 	}
 	r.Default.Level = sarifLevels[l.Severity]
 	r.Properties = sarifRuleProperties{Tags: []string{"security", "secret"}, Severity: scores[l.Severity]}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -18,7 +19,8 @@ const ScanVersion = 1
 type Scan struct {
 	Version  int            `json:"version"` // ScanVersion; Write sets it
 	Tool     string         `json:"tool"`    // such as "tightlip v1.2.3"
-	Image    ScanImage      `json:"image"`
+	Image    ScanImage      `json:"image,omitzero"`
+	Project  *Project       `json:"project,omitempty"` // instead of an image, if source files were checked
 	Findings []finding.Leak `json:"findings"`
 	Ignored  []finding.Leak `json:"ignored"` // those with a reason in Leak.Ignored; Write moves them here
 	Unread   []Unread       `json:"unread"`  // what could not be searched
@@ -31,6 +33,12 @@ type Scan struct {
 type ScanImage struct {
 	Image
 	Platforms []string `json:"platforms,omitempty"` // os/arch[/variant], of an image for several
+}
+
+// Project is a folder whose files were checked.
+type Project struct {
+	Root  string   `json:"root"`  // from the working directory, with slashes; absolute if it is not below that
+	Files []string `json:"files"` // from the root
 }
 
 // Stats says how much was searched.
@@ -62,14 +70,15 @@ type Options struct {
 var formats = []struct {
 	name, description string
 	write             func(io.Writer, []Scan, Options) error
+	image             bool // it needs one
 }{
-	{"text", "for people at a terminal", writeText},
-	{"json", "for programs: see docs/scan-json.md", writeScanJSON},
-	{"sarif", "SARIF 2.1.0, as GitHub code scanning reads it", writeSARIF},
-	{"html", "a page in one file that draws the image", writeHTML},
-	{"gitlab", "GitLab's secret detection report", writeGitLab},
-	{"github", "annotations, as workflow commands of GitHub Actions", writeGitHub},
-	{"junit", "JUnit XML, as most CI servers read it", writeJUnit},
+	{name: "text", description: "for people at a terminal", write: writeText},
+	{name: "json", description: "for programs: see docs/scan-json.md", write: writeScanJSON},
+	{name: "sarif", description: "SARIF 2.1.0, as GitHub code scanning reads it", write: writeSARIF},
+	{name: "html", description: "a page in one file that draws the image", write: writeHTML, image: true},
+	{name: "gitlab", description: "GitLab's secret detection report; for source files its SAST report", write: writeGitLab},
+	{name: "github", description: "annotations, as workflow commands of GitHub Actions", write: writeGitHub},
+	{name: "junit", description: "JUnit XML, as most CI servers read it", write: writeJUnit},
 }
 
 // Formats lists the names that Write takes.
@@ -77,6 +86,17 @@ func Formats() []string {
 	var names []string
 	for _, f := range formats {
 		names = append(names, f.name)
+	}
+	return names
+}
+
+// ProjectFormats lists the names that Write takes for scans of projects.
+func ProjectFormats() []string {
+	var names []string
+	for _, f := range formats {
+		if !f.image {
+			names = append(names, f.name)
+		}
 	}
 	return names
 }
@@ -90,12 +110,17 @@ func FormatHelp() string {
 	return b.String()
 }
 
-// Write writes the scans in a format of Formats. An unknown format is an error that lists them.
+// Write writes the scans in a format of Formats. An unknown format is an error that lists them, and so is one that needs an image
+// where there is a project.
 func Write(w io.Writer, format string, scans []Scan, o Options) error {
 	for _, f := range formats {
-		if f.name == format {
-			return f.write(w, filled(scans), o)
+		if f.name != format {
+			continue
 		}
+		if f.image && slices.ContainsFunc(scans, func(s Scan) bool { return s.Project != nil }) {
+			return fmt.Errorf("the format %s draws images, and this is none: %s", format, strings.Join(ProjectFormats(), ", "))
+		}
+		return f.write(w, filled(scans), o)
 	}
 	return fmt.Errorf("unknown format %q: %s", format, strings.Join(Formats(), ", "))
 }
@@ -114,7 +139,12 @@ func filled(scans []Scan) []Scan {
 				s.Ignored = append(s.Ignored, l)
 			}
 		}
-		s.Findings, s.Unread, s.Image.Names = findings, list(s.Unread), list(s.Image.Names)
+		s.Findings, s.Unread = findings, list(s.Unread)
+		if s.Project != nil {
+			s.Project = &Project{Root: s.Project.Root, Files: list(s.Project.Files)}
+		} else {
+			s.Image.Names = list(s.Image.Names)
+		}
 		if len(s.Image.Names) > 0 {
 			s.Image.Name = s.Image.Names[0]
 		}
@@ -123,8 +153,11 @@ func filled(scans []Scan) []Scan {
 	return out
 }
 
-// name is what the image is called to people.
+// name is what the image or the project is called to people.
 func (s *Scan) name() string {
+	if s.Project != nil {
+		return cmp.Or(s.Project.Root, ".")
+	}
 	for _, name := range []string{s.Image.Name, s.Image.Digest, s.Image.ID} {
 		if name != "" {
 			return name
@@ -138,6 +171,9 @@ func (s *Scan) clean() bool { return len(s.Findings) == 0 && len(s.Unread) == 0 
 
 // summary is the scan in one line, such as "2 secrets in 3 layers, 1,234 files, 210.0 MB, 1.2 s".
 func (s *Scan) summary() string {
+	if s.Project != nil {
+		return s.projectSummary()
+	}
 	if s.Error != "" {
 		return "not scanned: " + s.Error
 	}
@@ -159,8 +195,14 @@ func (s *Scan) summary() string {
 	return text
 }
 
-// found counts the secrets, and apart from them the notes, which are no leaks of their own.
+// found counts the secrets, and apart from them the notes, which are no leaks of their own. In a project all are findings.
 func (s *Scan) found() string {
+	switch {
+	case s.Project != nil && len(s.Findings) == 0:
+		return "no leaks"
+	case s.Project != nil:
+		return count(len(s.Findings), "finding")
+	}
 	secrets, notes := 0, 0
 	for _, l := range s.Findings {
 		if l.Severity == finding.Note {

@@ -37,29 +37,40 @@ type span struct{ style, text string }
 
 func writeText(w io.Writer, scans []Scan, o Options) error {
 	t := &text{color: o.Color}
-	scans = printed(scans)
-	for i := range scans {
-		t.scan(&scans[i])
-	}
-	t.todo(remedies(scans))
-	for i := range scans {
-		t.summary(&scans[i], len(scans) > 1)
+	if len(scans) > 0 && scans[0].Project != nil {
+		t.projects(scans)
+	} else {
+		t.images(printed(scans))
 	}
 	_, err := io.WriteString(w, t.b.String())
 	return err
+}
+
+func (t *text) images(scans []Scan) {
+	for i := range scans {
+		t.scan(&scans[i])
+	}
+	t.todo(imageAdvice, remedies(scans))
+	for i := range scans {
+		t.summary(&scans[i], len(scans) > 1)
+	}
 }
 
 // line writes its spans, and makes them printable once more: nothing gets by. GitHub Actions may be what shows them.
 func (t *text) line(indent int, spans ...span) {
 	t.b.WriteString(strings.Repeat(" ", indent))
 	for _, s := range spans {
-		clean := noCommand(printable(s.text))
-		if t.color && s.style != plain {
-			clean = "\x1b[" + s.style + "m" + clean + "\x1b[0m"
-		}
-		t.b.WriteString(clean)
+		t.span(s.style, noCommand(printable(s.text)))
 	}
 	t.b.WriteByte('\n')
+}
+
+// span writes what is fit to print.
+func (t *text) span(style, clean string) {
+	if t.color && style != plain {
+		clean = "\x1b[" + style + "m" + clean + "\x1b[0m"
+	}
+	t.b.WriteString(clean)
 }
 
 func (t *text) scan(s *Scan) {
@@ -77,7 +88,7 @@ func (t *text) scan(s *Scan) {
 		}
 		t.group(g)
 	}
-	t.unread(s.Unread)
+	t.unread(s, "Not searched")
 }
 
 func digestOf(s *Scan) string {
@@ -90,8 +101,7 @@ func digestOf(s *Scan) string {
 // group writes findings that are one mistake.
 func (t *text) group(g []finding.Leak) {
 	l := &g[0]
-	t.line(2, span{severityStyles[l.Severity], fmt.Sprintf("%-8s", strings.ToUpper(string(l.Severity)))}, span{plain, "  "},
-		span{bold, l.Title}, span{dim, "  " + l.Rule})
+	t.title(l)
 	t.line(12, span{plain, place(l)})
 	if v := verdicts(g); v != "" {
 		t.line(12, span{bold, v})
@@ -104,6 +114,11 @@ func (t *text) group(g []finding.Leak) {
 	}
 	t.others(g)
 	t.line(0)
+}
+
+func (t *text) title(l *finding.Leak) {
+	t.line(2, span{severityStyles[l.Severity], fmt.Sprintf("%-8s", strings.ToUpper(string(l.Severity)))}, span{plain, "  "},
+		span{bold, l.Title}, span{dim, "  " + l.Rule})
 }
 
 // others names the further places of a mistake: lines of the same file in one line.
@@ -149,29 +164,29 @@ func ellipsis(s string, n int) string {
 	return s
 }
 
-func (t *text) unread(list []Unread) {
-	if len(list) == 0 {
+func (t *text) unread(s *Scan, heading string) {
+	if len(s.Unread) == 0 {
 		return
 	}
-	t.line(2, span{bold, "Not searched"})
-	for i, u := range list {
+	t.line(2, span{bold, heading})
+	for i := range s.Unread {
 		if i == maxShown {
-			t.line(4, span{plain, fmt.Sprintf("… and %d more", len(list)-maxShown)})
+			t.line(4, span{plain, fmt.Sprintf("… and %d more", len(s.Unread)-maxShown)})
 			break
 		}
-		t.line(4, span{plain, fmt.Sprintf("%s: %s", u.Location, u.Reason)})
+		t.line(4, span{plain, s.unreadPlace(&s.Unread[i]) + ": " + s.Unread[i].Reason})
 	}
 	t.line(0)
 }
 
 // todo says once for each rule what to do about its findings.
-func (t *text) todo(list []remedy) {
+func (t *text) todo(a advice, list []remedy) {
 	if len(list) == 0 {
 		return
 	}
 	t.line(0, span{bold, "What to do"})
-	t.line(2, span{plain, "1. " + rotate})
-	t.line(2, span{plain, "2. Build the image without it:"})
+	t.line(2, span{plain, "1. " + a.first})
+	t.line(2, span{plain, "2. " + a.second + ":"})
 	for _, r := range list {
 		t.line(0)
 		t.line(5, span{plain, strings.Join(r.Titles, ", ")})

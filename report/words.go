@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,13 +47,16 @@ func verdicts(g []finding.Leak) string {
 	return strings.Join(parts, ", ")
 }
 
-// printed makes every text of the scans fit for people: see printable.
+// printed makes every text of the scans fit for people: see printable. Columns become those of characters, as editors count them.
 func printed(scans []Scan) []Scan {
 	out := make([]Scan, len(scans))
 	for i, s := range scans {
 		each(printable, &s.Tool, &s.Error, &s.Image.Name, &s.Image.ID, &s.Image.Digest)
 		s.Image.Names, s.Image.Platforms = printedAll(s.Image.Names), printedAll(s.Image.Platforms)
 		s.Findings, s.Ignored = printedLeaks(s.Findings), printedLeaks(s.Ignored)
+		if s.Project != nil {
+			s.Project = &Project{Root: printable(s.Project.Root), Files: printedAll(s.Project.Files)}
+		}
 		s.Unread = slices.Clone(s.Unread)
 		for j := range s.Unread {
 			u := &s.Unread[j]
@@ -72,8 +76,9 @@ func printedLeaks(leaks []finding.Leak) []finding.Leak {
 	leaks = slices.Clone(leaks)
 	for i := range leaks {
 		l := &leaks[i]
+		l.Column, l.Width = characters(l)
 		each(printable, &l.Rule, &l.Title, (*string)(&l.Severity), &l.Where, &l.Platform, &l.Digest, &l.Path, &l.Inner, &l.Field, &l.Key,
-			&l.Encoding, (*string)(&l.Status), (*string)(&l.Verified), &l.Hint, &l.CreatedBy, &l.Fingerprint, &l.Ignored)
+			&l.Encoding, (*string)(&l.Status), (*string)(&l.Verified), &l.Hint, &l.CreatedBy, &l.Detail, &l.Fingerprint, &l.Ignored)
 		each(printableLines, &l.Fix)
 		if l.Source != nil {
 			source := *l.Source
@@ -109,12 +114,15 @@ func printableLines(s string) string {
 
 // sentence says what a leak is and where, such as "npm access token: layer 3 /app/.npmrc line 2 of app:1.0, deleted later,
 // but still in the image".
-func sentence(l *finding.Leak, image string) string {
-	s := fmt.Sprintf("%s: %s of %s", l.Title, l.Place(), image)
-	if words := statusWords[l.Status]; words != "" {
-		s += ", " + words
+func (s *Scan) sentence(l *finding.Leak) string {
+	if s.Project != nil {
+		return l.Title + ": " + cmp.Or(l.Detail, s.sourcePlace(l))
 	}
-	return s
+	text := fmt.Sprintf("%s: %s of %s", l.Title, l.Place(), s.name())
+	if words := statusWords[l.Status]; words != "" {
+		text += ", " + words
+	}
+	return text
 }
 
 // details are the lesser facts of a leak, such as "key _authToken", for one line.

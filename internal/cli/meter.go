@@ -51,6 +51,20 @@ func (m *meter) part() func(bytes int64) {
 	return func(bytes int64) { m.show(m.total.Add(bytes - before.Swap(bytes))) }
 }
 
+// wait shows that something goes on that says nothing of how far it is. It returns what ends that.
+func (m *meter) wait() (done func()) {
+	if m.quiet {
+		return func() {}
+	}
+	late := time.AfterFunc(time.Second, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.shown = true
+		fmt.Fprintf(m.out, "\r\x1b[Ktightlip: %s …", m.doing)
+	})
+	return func() { late.Stop(); m.clear() }
+}
+
 // clear removes the line.
 func (m *meter) clear() {
 	m.mu.Lock()

@@ -33,7 +33,7 @@ func asReport(out *build.Outcome, err error, redact func(string) string) *report
 func asUnread(in []proof.Unread) []report.Unread {
 	var out []report.Unread
 	for _, u := range in {
-		out = append(out, report.Unread(u))
+		out = append(out, report.Unread{Location: u.Location, Reason: u.Reason})
 	}
 	return out
 }

@@ -3,8 +3,10 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/tightlip/tightlip/lint"
 	"github.com/tightlip/tightlip/report"
 	"github.com/tightlip/tightlip/scan/detect"
 )
@@ -13,8 +15,8 @@ func (a *app) rulesCommand() *cobra.Command {
 	file := ""
 	cmd := &cobra.Command{
 		Use:   "rules [flags]",
-		Short: "List the rules of scan",
-		Long: `List the rules that "tightlip scan" goes by: id, severity, title.
+		Short: "List the rules of scan and lint",
+		Long: `List the rules that "tightlip scan" goes by, and below them those that "tightlip lint" has besides: id, severity, title.
 
 Rules of your own are in a YAML file, given with --rules. Each needs examples of what it finds and what it does not: they are tried
 before the rule is used.
@@ -34,15 +36,21 @@ before the rule is used.
 			if err != nil {
 				return err
 			}
-			for _, r := range d.Rules() {
-				fmt.Fprintf(a.streams.Out, "%-36s %-9s %s\n", r.ID, r.Severity, r.Title)
-			}
+			a.listRules(d.Rules())
+			fmt.Fprint(a.streams.Out, "\nOf lint, in what images are built from:\n\n")
+			a.listRules(lint.Rules())
 			return nil
 		},
 		DisableFlagsInUseLine: true,
 	}
 	cmd.Flags().StringVar(&file, "rules", "", "a `file` with rules of your own")
 	return cmd
+}
+
+func (a *app) listRules(rules []*detect.Rule) {
+	for _, r := range rules {
+		fmt.Fprintf(a.streams.Out, "%-36s %-9s %s\n", r.ID, r.Severity, r.Title)
+	}
 }
 
 func (a *app) explainCommand() *cobra.Command {
@@ -57,17 +65,19 @@ func (a *app) explainCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, r := range d.Rules() {
-				if r.ID == args[0] {
-					_, err := io.WriteString(a.streams.Out, report.Explain(r.ID, r.Title, r.Severity, r.Why, r.Fix))
-					return err
-				}
+			if r := ruleOf(lint.Rules(), args[0]); r != nil {
+				_, err := io.WriteString(a.streams.Out, report.ExplainLint(r.ID, r.Title, r.Severity, r.Why, r.Fix))
+				return err
+			}
+			if r := ruleOf(d.Rules(), args[0]); r != nil {
+				_, err := io.WriteString(a.streams.Out, report.Explain(r.ID, r.Title, r.Severity, r.Why, r.Fix))
+				return err
 			}
 			return usageError(fmt.Errorf("there is no rule %q", args[0]), "tightlip rules")
 		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			var ids []string
-			for _, r := range detect.New().Rules() {
+			for _, r := range slices.Concat(detect.New().Rules(), lint.Rules()) {
 				ids = append(ids, r.ID)
 			}
 			return ids, cobra.ShellCompDirectiveNoFileComp
@@ -76,4 +86,12 @@ func (a *app) explainCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&file, "rules", "", "a `file` with rules of your own")
 	return cmd
+}
+
+// ruleOf is the rule with an id, or nil.
+func ruleOf(rules []*detect.Rule, id string) *detect.Rule {
+	if i := slices.IndexFunc(rules, func(r *detect.Rule) bool { return r.ID == id }); i >= 0 {
+		return rules[i]
+	}
+	return nil
 }

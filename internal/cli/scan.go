@@ -33,17 +33,16 @@ const memoryLimit = 90 << 20
 // errUnread is why a scan that found nothing is not clean.
 var errUnread = errors.New("not everything could be searched")
 
+// reportOptions are what the flags say of the report.
+type reportOptions struct{ format, output, failOn, ignore, baseline string }
+
 // scanOptions are what the flags of scan and extract say.
 type scanOptions struct {
+	reportOptions
 	images     []string
 	all        string
 	asContext  bool
-	format     string
-	output     string
-	failOn     string
 	since      string
-	ignore     string
-	baseline   string
 	rules      string
 	noCache    bool
 	verify     bool
@@ -89,19 +88,25 @@ Exit codes: 0 clean; 3 something was found; 2 not everything could be searched.`
 	flags := cmd.Flags()
 	flags.StringVar(&o.all, "all", "", "scan all tags of all repositories of a `registry:HOST/NAMESPACE`")
 	flags.BoolVar(&o.asContext, "as-context", false, "take folders for build contexts: what a build would send, with .dockerignore applied")
-	flags.StringVar(&o.format, "format", "text", strings.Join(report.Formats(), ", "))
-	flags.StringVarP(&o.output, "output", "o", "", "write the report to a `file` instead of standard output")
-	flags.StringVar(&o.failOn, "fail-on", "low", "the least `severity` that ends with exit code 3: critical, high, medium, low or note")
+	reportFlags(cmd, &o.reportOptions, report.Formats())
 	flags.StringVar(&o.since, "since", "", "leave out the layers of a base `image`, or all but the topmost N")
-	flags.StringVar(&o.ignore, "ignore", "", "a `file` that lists what to ignore (default .tightlipignore, if it is there)")
-	flags.StringVar(&o.baseline, "baseline", "", "ignore what an earlier report (--format json) in a `file` has")
 	a.detectorFlags(cmd, o)
 	flags.BoolVar(&o.verify, "verify", false, "send tokens that were found to their issuers, to ask whether they still work")
 	flags.StringVarP(&o.dockerfile, "dockerfile", "f", "", "the Dockerfile that made the image, to name its lines")
 	flags.StringVar(&o.target, "target", "", "the `stage` of the Dockerfile")
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(report.Formats(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"critical", "high", "medium", "low", "note"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+// reportFlags say what the report has, and where it goes.
+func reportFlags(cmd *cobra.Command, o *reportOptions, formats []string) {
+	flags := cmd.Flags()
+	flags.StringVar(&o.format, "format", "text", strings.Join(formats, ", "))
+	flags.StringVarP(&o.output, "output", "o", "", "write the report to a `file` instead of standard output")
+	flags.StringVar(&o.failOn, "fail-on", "low", "the least `severity` that ends with exit code 3: critical, high, medium, low or note")
+	flags.StringVar(&o.ignore, "ignore", "", "a `file` that lists what to ignore (default .tightlipignore, if it is there)")
+	flags.StringVar(&o.baseline, "baseline", "", "ignore what an earlier report (--format json) in a `file` has")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("fail-on", cobra.FixedCompletions([]string{"critical", "high", "medium", "low", "note"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (a *app) detectorFlags(cmd *cobra.Command, o *scanOptions) {
@@ -110,11 +115,11 @@ func (a *app) detectorFlags(cmd *cobra.Command, o *scanOptions) {
 }
 
 func (a *app) runScan(ctx context.Context, o *scanOptions) error {
-	failOn, err := o.check()
+	failOn, err := o.check(report.Formats())
 	if err != nil {
 		return err
 	}
-	ignores, err := readIgnores(o)
+	ignores, err := o.readIgnores(".")
 	if err != nil {
 		return err
 	}
@@ -145,19 +150,19 @@ func (a *app) runScan(ctx context.Context, o *scanOptions) error {
 	for i, l := range looks {
 		scans[i] = l.report()
 	}
-	if err := a.writeScans(o, scans, started); err != nil {
+	if err := a.writeScans(&o.reportOptions, scans, started); err != nil {
 		return err
 	}
 	return judge(looks, failOn)
 }
 
 // check looks at the flags that take one of a few words.
-func (o *scanOptions) check() (failOn finding.Severity, err error) {
+func (o *reportOptions) check(formats []string) (failOn finding.Severity, err error) {
 	if failOn, err = finding.ParseSeverity(o.failOn); err != nil {
 		return "", usageError(err, "--fail-on high")
 	}
-	if !slices.Contains(report.Formats(), o.format) {
-		return "", usageError(fmt.Errorf("there is no format %q", o.format), "--format "+strings.Join(report.Formats(), ", --format "))
+	if !slices.Contains(formats, o.format) {
+		return "", usageError(fmt.Errorf("there is no format %q", o.format), "--format "+strings.Join(formats, ", --format "))
 	}
 	return failOn, nil
 }
@@ -220,13 +225,19 @@ type quietError struct {
 
 func (e *quietError) Error() string { return "found something" }
 
-func (a *app) writeScans(o *scanOptions, scans []report.Scan, started time.Time) error {
-	options := report.Options{Started: started, Finished: time.Now()}
-	if o.output == "" {
-		options.Color = isTerminal(a.streams.Out) && os.Getenv("NO_COLOR") == ""
-		return report.Write(a.streams.Out, o.format, scans, options)
+func (a *app) writeScans(o *reportOptions, scans []report.Scan, started time.Time) error {
+	return a.product(o.output, func(w io.Writer, options report.Options) error {
+		options.Started, options.Finished = started, time.Now()
+		return report.Write(w, o.format, scans, options)
+	})
+}
+
+// product writes what a command is for to a file, or to standard output.
+func (a *app) product(file string, write func(io.Writer, report.Options) error) error {
+	if file == "" {
+		return write(a.streams.Out, report.Options{Color: isTerminal(a.streams.Out) && os.Getenv("NO_COLOR") == ""})
 	}
-	return build.WriteFile(o.output, func(w io.Writer) error { return report.Write(w, o.format, scans, options) })
+	return build.WriteFile(file, func(w io.Writer) error { return write(w, report.Options{}) })
 }
 
 func isTerminal(w io.Writer) bool {
@@ -234,8 +245,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// readIgnores reads what is to be ignored.
-func readIgnores(o *scanOptions) ([]*leaks.Ignores, error) {
+// readIgnores reads what is to be ignored. The list that nobody named is that of the first folder that has one.
+func (o *reportOptions) readIgnores(folders ...string) ([]*leaks.Ignores, error) {
 	var out []*leaks.Ignores
 	read := func(name string, parse func(io.Reader) (*leaks.Ignores, error)) error {
 		f, err := os.Open(name)
@@ -251,8 +262,11 @@ func readIgnores(o *scanOptions) ([]*leaks.Ignores, error) {
 		return nil
 	}
 	name := o.ignore
-	if _, err := os.Stat(".tightlipignore"); name == "" && !errors.Is(err, fs.ErrNotExist) {
-		name = ".tightlipignore"
+	for _, folder := range folders {
+		own := filepath.Join(folder, ".tightlipignore")
+		if _, err := os.Stat(own); name == "" && !errors.Is(err, fs.ErrNotExist) {
+			name = own
+		}
 	}
 	if name != "" {
 		if err := read(name, leaks.ParseIgnores); err != nil {
@@ -313,7 +327,7 @@ func (a *app) newScanner(ctx context.Context, o *scanOptions) (*scanner, error) 
 	}
 	debug.SetMemoryLimit(memoryLimit)
 	s := &scanner{app: a, meter: newMeter(a.streams.Err, "scanning"), mirrors: image.SystemMirrors()}
-	s.options = leaks.Options{Detector: d}
+	s.options = leaks.Options{Detector: d, Budget: leaks.NewBudget()}
 	if o.verify {
 		s.useVerifier()
 	}
