@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"path"
-	"regexp"
 	"strings"
 	"unicode"
 
@@ -92,21 +91,21 @@ func isNameByte(c byte) bool { return isAlnum(c) || c == '_' || c == '-' || c ==
 // setting takes the content for NAME=value. Of what is called a secret any value counts.
 func (s *search) setting() {
 	name, value, ok := strings.Cut(string(s.content.Data), "=")
-	if !ok || !secretName(name) || len(value) < 4 || placeholder(value) && !(telling(value, true, true) && !reference.MatchString(value)) || isPlace(value) {
+	if !ok || !secretName(name) || len(value) < 4 || placeholder(value) && !(telling(value, true, true) && !reference().MatchString(value)) || isPlace(value) {
 		return
 	}
 	s.add(Match{Rule: &settingRule, Start: len(name) + 1, End: len(s.content.Data), Key: name}, byName, value)
 }
 
 // reference is a variable that stands for a value.
-var reference = regexp.MustCompile(`^(\$\{?[A-Za-z_][A-Za-z0-9_]*\}?|\$\(.*\)|\{\{.*\}\}|%[A-Za-z_]+%|<.*>)$`)
+var reference = lazily(`^(\$\{?[A-Za-z_][A-Za-z0-9_]*\}?|\$\(.*\)|\{\{.*\}\}|%[A-Za-z_]+%|<.*>)$`)
 
 // placeShape is a path or an address.
-var placeShape = regexp.MustCompile(`^(~?/|\./|\.\./)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]*)*$|^[a-z][a-z0-9+.-]*://`)
+var placeShape = lazily(`^(~?/|\./|\.\./)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]*)*$|^[a-z][a-z0-9+.-]*://`)
 
 // isPlace tells whether a value says where a secret is, in words.
 func isPlace(value string) bool {
-	return placeShape.MatchString(value) && surprise(value) < 4.2*float64(len(value))
+	return placeShape().MatchString(value) && surprise(value) < 4.2*float64(len(value))
 }
 
 // span is where a value stands.
@@ -116,13 +115,13 @@ type span struct {
 }
 
 // assignment is what stands between the name of a setting and its value: of shells, programs, JSON, YAML, XML, command lines.
-var assignment = regexp.MustCompile(`^(?:\\?["'])?\]?(?:[ \t]{0,24}(?:(?::[ \t]*(?:string|str|String|&'static str|&str|char \*|const char \*)[ \t]*=|(?:string|str)[ \t]*=)|:=|=>|===?|[:=]|>|,)[ \t]{0,8}|` +
+var assignment = lazily(`^(?:\\?["'])?\]?(?:[ \t]{0,24}(?:(?::[ \t]*(?:string|str|String|&'static str|&str|char \*|const char \*)[ \t]*=|(?:string|str)[ \t]*=)|:=|=>|===?|[:=]|>|,)[ \t]{0,8}|` +
 	`</name>\s{0,40}<value>|\{(?:["'])|[ \t]{1,8}\(?["']|\(["']|[ \t]{1,8}(?:is|to|WITH|BY|FOR \S{1,40}) ["'])`)
 
 // valueAfter finds the value that is assigned to the name in text[start:end]. bare says that blanks alone may stand between them.
 func valueAfter(text []byte, start, end int, bare bool) (v span, ok bool) {
 	rest := text[end:min(len(text), end+80)]
-	m := assignment.FindIndex(rest)
+	m := assignment().FindIndex(rest)
 	if m == nil {
 		if (bare || text[start] == '-') && len(rest) > 1 && (rest[0] == ' ' || rest[0] == '\t') { // --password value
 			return bareValue(text, end+1+countBlanks(rest[1:]))
@@ -198,7 +197,7 @@ func isSettings(name string) bool {
 	base := path.Base(name)
 	ext := path.Ext(base)
 	switch {
-	case settingFiles[ext], settingFiles[base]:
+	case settingFiles()[ext], settingFiles()[base]:
 		return true
 	case ext == "" || ext == base:
 		return base != "." && (base[0] == '.' || strings.HasPrefix(name, "etc/") || strings.HasPrefix(name, "root/") || strings.HasPrefix(name, "home/"))
@@ -236,16 +235,16 @@ func thoughtUp(value string, settings bool) bool {
 }
 
 var (
-	uuidShape = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	parts     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9]*([._:/-][A-Za-z0-9_]+)+(\(.*)?$`) // of programs, as long as they are words
-	harmless  = regexp.MustCompile(`^(/|\./|\.\./|~/|[a-z][a-z0-9+.-]*://|[A-Za-z]:\\)|` +  // paths, addresses
+	uuidShape = lazily(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	parts     = lazily(`^[A-Za-z_][A-Za-z0-9]*([._:/-][A-Za-z0-9_]+)+(\(.*)?$`) // of programs, as long as they are words
+	harmless  = lazily(`^(/|\./|\.\./|~/|[a-z][a-z0-9+.-]*://|[A-Za-z]:\\)|` +  // paths, addresses
 		`^[A-Za-z0-9_.-]+\.(go|py|js|ts|rb|c|h|cc|json|ya?ml|toml|xml|txt|md|html?|png|svg|pem|key|crt|cfg|conf|ini|sh|so|com|org|net|io|example)$|` +
 		`%[sdvqxr]|\{[a-zA-Z_0-9.]*\}|\\[nrtux]|\$\(|[a-zA-Z0-9_]\(|^Test[A-Z/]|^\(|^[A-Za-z][A-Za-z0-9_.-]*=[^=]|^[a-z0-9.-]+:\d{1,5}$|\[-?\d+\]|^(bytes|varint|fixed32|fixed64),\d|^\d{4}-\d\d-\d\d|/\d{8}/|%2F\d{8}%2F|^--?[a-z]|^[a-z]+:/|^[!+-][A-Z0-9]+:|^\d:\d|^AgB[A-Za-z0-9+/]{200}|^sha(1|256|384|512)[-:=]|\[\]|->|::|&&|\|\||[{}]`)
 )
 
 // harmlessValue knows what is assigned to names of secrets and is none: paths, addresses, templates, expressions, hashes.
 func harmlessValue(value string) bool {
-	return harmless.MatchString(value) || parts.MatchString(value) && surprise(value) < 4.1*float64(len(value)) && classes(value) < 4
+	return harmless().MatchString(value) || parts().MatchString(value) && surprise(value) < 4.1*float64(len(value)) && classes(value) < 4
 }
 
 func printableASCII(s string) bool {
@@ -264,7 +263,7 @@ func random(value string, quoted bool) bool {
 		average -= 0.6 // chance makes digits, too
 	}
 	switch {
-	case uuidShape.MatchString(value):
+	case uuidShape().MatchString(value):
 		return quoted
 	case isHex(value):
 		return len(value) >= 20 && variety(value) >= 8

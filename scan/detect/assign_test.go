@@ -11,7 +11,8 @@ func TestSecretName(t *testing.T) {
 		"x-api-key": true, "AWS_SECRET_ACCESS_KEY": true, "clientSecret": true, "MYSQL_ROOT_PASSWORD": true, "PASS": true, "DB_PASS": true, "auths.host.auth": true,
 		"spring.datasource.password": true, "users.token": true, "secret.value": true, "SECRET_KEY_BASE": true, "build-arg:NPM_TOKEN": true,
 		"PASSWORD_FILE": false, "tokenPath": false, "TOKEN_TTL": false, "AWS_ACCESS_KEY_ID": false, "publicKey": false, "primary_key": false, "author": false,
-		"authority": false, "passive": false, "compass": false, "bypass": false, "tokenizer": false, "max_tokens": true, "password_min_length": false,
+		"Jwt.Key": true, "encryption.key": true, "app.signing.key": true, "primary.key": false, "cache.key": false, "secretKeyRef.key": false, "password_ref": false, "key": false,
+		"authority": false, "passive": false, "compass": false, "bypass": false, "tokenizer": false, "max_tokens": false, "password_min_length": false,
 		"csrf_token": false, "secretName": false, "monkey": false, "keyId": false, "kms_alias": false, "PASSWORD_POLICY": false, "": false, "...": false,
 	} {
 		if got := secretName(name); got != want {
@@ -109,6 +110,8 @@ func FuzzFind(f *testing.F) {
 	d := New()
 	f.Add([]byte("password = \""+someSecret+"\""), "etc/app.conf", 0)
 	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nMIIC"), ".npmrc", 1)
+	f.Add([]byte("key: |\n"+broken("# settings\npassword = \""+someSecret+"\"\n# and more of them, and more of them\n", 64, "\r\n", "  ")), "a.yml", 0)
+	f.Add([]byte(`new PDO("a", b(c), \"`+someSecret+`\")`), "a.php", 0)
 	f.Fuzz(func(t *testing.T, text []byte, path string, kind int) {
 		for _, m := range d.Find(Content{Path: path, Data: text, Kind: Kind(kind & 3 % 3)}) {
 			if m.Start < 0 || m.End > len(text) || m.Start > m.End || m.Rule == nil {

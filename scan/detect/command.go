@@ -44,6 +44,7 @@ var commands = []command{
 	{start: "mongosh ", options: passwordOptions},
 	{start: "mongodump ", options: passwordOptions},
 	{start: "ldapsearch ", options: []string{"-w"}},
+	{start: "openssl passwd ", word: 1},
 	{start: "openssl ", options: []string{"-passin", "-passout", "-pass"}, prefix: "pass:"},
 	{start: "keytool ", options: []string{"-storepass", "-keypass", "-deststorepass", "-srcstorepass"}},
 	{start: "gpg ", options: []string{"--passphrase"}},
@@ -91,6 +92,9 @@ func toldPassword(text []byte, at int) (start, end int, ok bool) {
 	parts := argumentsIn(line)
 	for n := range parts {
 		if v, user, found := c.value(line, parts, n); found {
+			if at > 0 && text[at-1] == '(' && line[v.end-1] == ')' {
+				v.end-- // $(command password)
+			}
 			value := string(line[v.start:v.end])
 			ok = password(value, user) && !harmlessValue(value) && !known(line, v.start)
 			return from + v.start, from + v.end, ok

@@ -10,14 +10,16 @@ import (
 	"bytes"
 	"cmp"
 	"hash/maphash"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/tightlip/tightlip/finding"
 )
 
 // Version changes whenever the rules find more or less than before. What was scanned with another version is scanned again.
-const Version = "1"
+const Version = "2"
 
 // Rule says what one kind of credential is.
 type Rule struct {
@@ -130,6 +132,7 @@ func (d *Detector) build(tokens []token, own []UserRule, formats []format, names
 		add(text, true, action{name: true})
 	}
 	d.literals = newLiterals(list)
+	d.actions = append(d.actions, action{wrapped: 1}) // of a blob
 }
 
 // Rules lists all rules by their ids.
@@ -175,6 +178,9 @@ func (d *Detector) search(c Content, depth int) (found []Match, more bool) {
 func (s *search) run() {
 	c := s.content
 	s.spots = s.d.literals.find(c.Data, nil)
+	if s.depth < maxNesting {
+		s.blobs()
+	}
 	if c.Kind == Setting {
 		s.setting()
 	}
@@ -210,8 +216,10 @@ func (s *search) add(m Match, certainty int, value string) {
 	if m.certainty == 0 {
 		m.certainty = certainty
 	}
-	if (m.certainty == byName || len(value) >= minPublished) && published(value) {
-		return
+	if m.certainty == byName || len(value) >= minPublished {
+		if published(value) || m.Encoding != "" && published(string(s.content.Data[m.Start:m.End])) {
+			return
+		}
 	}
 	if m.Hint == "" {
 		m.Hint = hint(value)
@@ -309,7 +317,8 @@ func (s *search) token(t *token, at int) {
 		s.more = true
 		return
 	}
-	start, end, ok := t.at(s.content.Data, at)
+	_, name := splitPath(s.content.Path)
+	start, end, ok := t.at(name, s.content.Data, at)
 	if !ok && t.costly(s.content.Data, at) {
 		if s.misses == nil {
 			s.misses = map[*token]int{}
@@ -372,7 +381,7 @@ var vectorNames = words("shared exporter private session master ephemeral traffi
 func (s *search) dropVectors() {
 	times := map[string]int{}
 	vector := func(m Match) bool {
-		return slices.ContainsFunc(nameWords(m.Key), func(w string) bool { return vectorNames[w] }) && m.certainty == byName && s.content.Kind == File && isHex(string(s.content.Data[m.Start:m.End]))
+		return slices.ContainsFunc(nameWords(m.Key), func(w string) bool { return vectorNames()[w] }) && m.certainty == byName && s.content.Kind == File && isHex(string(s.content.Data[m.Start:m.End]))
 	}
 	for _, m := range s.found {
 		if vector(m) {
@@ -380,6 +389,11 @@ func (s *search) dropVectors() {
 		}
 	}
 	s.found = slices.DeleteFunc(s.found, func(m Match) bool { return vector(m) && times[strings.ToLower(m.Key)] > manyVectors })
+}
+
+// lazily is a pattern that is compiled at its first use: most commands of the program need none.
+func lazily(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 }
 
 // hint is what may be shown of a value: its first four characters if it is longer than 16, else nothing.

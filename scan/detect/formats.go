@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // format is a kind of file that credentials are kept in.
@@ -171,7 +172,7 @@ type places struct {
 	folders map[string][]place // by the name of the folder
 }
 
-var allPlaces = newPlaces(formats)
+var allPlaces = sync.OnceValue(func() *places { return newPlaces(formats) })
 
 func newPlaces(formats []format) *places {
 	p := &places{map[string][]place{}, map[string][]place{}, map[string][]place{}, map[string][]place{}}
@@ -208,8 +209,9 @@ func formatsFor(path string) []*format {
 	path = strings.ToLower(path)
 	folder, name := splitPath(path)
 	_, parent := splitPath(folder)
+	places := allPlaces()
 	var out []*format
-	for _, list := range [...][]place{allPlaces.names[name], allPlaces.endings[ending(name)], allPlaces.stems[stem(name)], allPlaces.folders[parent]} {
+	for _, list := range [...][]place{places.names[name], places.endings[ending(name)], places.stems[stem(name)], places.folders[parent]} {
 		for _, at := range list {
 			if atEnd(at.pattern, path) && !slices.Contains(out, at.format) && !at.format.excludes(path) {
 				out = append(out, at.format)

@@ -41,6 +41,13 @@ var forgeFormats = []format{
 		settings: []setting{on("*.token|*.job_token|*.oauth2_refresh_token", plain)},
 	},
 	{
+		rule: Rule{ID: "github-runner-key", Title: "key of a GitHub Actions runner", Severity: finding.High,
+			Why: "Whoever has it is taken for the runner, and gets its jobs with their secrets.", Fix: atRunTime("/home/runner/.credentials_rsaparams")},
+		paths:    []string{".credentials_rsaparams"},
+		read:     readJSON,
+		settings: []setting{on("d", binary64)},
+	},
+	{
 		rule: Rule{ID: "circleci-cli", Title: "CircleCI token", Severity: finding.High,
 			Why: "Whoever has it can start builds and read what they are given.", Fix: asVariable("CIRCLECI_CLI_TOKEN", "circleci …")},
 		paths:    []string{".circleci/cli.yml"},

@@ -1,12 +1,22 @@
 package detect
 
-import "github.com/tightlip/tightlip/finding"
+import (
+	"bytes"
+
+	"github.com/tightlip/tightlip/finding"
+)
 
 const (
 	mailWhy    = "Whoever has it can send mail in the owner's name, and often read theirs."
 	networkWhy = "Whoever has it can join the network."
 	hostWhy    = "Whoever has it can log in to the server."
 )
+
+var jenkinsSealedRule = Rule{
+	ID: "jenkins-encrypted-credential", Title: "encrypted credential that Jenkins uses", Severity: finding.Low,
+	Why: "Whoever also finds the folder of Jenkins' secrets can decrypt it.",
+	Fix: atRunTime("/var/jenkins_home/credentials.xml"),
+}
 
 // hostFormats are the formats of machines, and of clients for other machines.
 var hostFormats = []format{
@@ -153,6 +163,30 @@ var hostFormats = []format{
 		settings: []setting{on("*", of(`[0-9a-f]{256}`))},
 	},
 	{
+		rule: Rule{ID: "jenkins-credentials", Title: "credential that Jenkins uses", Severity: finding.High,
+			Why: "Whoever has it can log in where Jenkins does.", Fix: atRunTime("/var/jenkins_home/credentials.xml")},
+		paths: []string{"credentials.xml"},
+		marks: []string{"<com.cloudbees.plugins.credentials."},
+		looks: has("<com.cloudbees.plugins.credentials."),
+		read:  readIfXML,
+		settings: []setting{
+			on("*.password|*.passphrase|*.secret|*.secretBytes|*.privateKey", plain),
+			on("*.password|*.passphrase|*.secret|*.secretBytes|*.privateKey", sealed).as(&jenkinsSealedRule),
+		},
+	},
+	{
+		rule:     Rule{ID: "openvpn-login", Title: "password of a VPN", Severity: finding.High, Why: networkWhy, Fix: atRunTime("/etc/openvpn/auth.txt")},
+		paths:    []string{"openvpn/*.txt", "openvpn/*.auth", "openvpn/*.pass", "openvpn/auth", "openvpn/login", "openvpn/credentials", "openvpn/client/*.txt"},
+		read:     readLogin,
+		settings: []setting{on("password", plain)},
+	},
+	{
+		rule:     Rule{ID: "snmp-user", Title: "password of an SNMP user", Severity: finding.High, Why: "Whoever has it can read, and often change, how the machine is set up.", Fix: atRunTime("/etc/snmp/snmpd.conf")},
+		paths:    []string{"snmpd.conf", "snmptrapd.conf"},
+		read:     readDirectives,
+		settings: []setting{on("createUser", within(`(?:-e\s+\S+\s+)?\S+\s+(?:MD5|SHA[0-9-]*)\s+["']?([^\s"']{8,})`))},
+	},
+	{
 		rule:  Rule{ID: "ppp-secrets", Title: "password of a connection", Severity: finding.High, Why: networkWhy, Fix: atRunTime("/etc/ppp/chap-secrets")},
 		paths: []string{"ppp/chap-secrets", "ppp/pap-secrets"},
 		read:  readSecretsTable,
@@ -162,6 +196,23 @@ var hostFormats = []format{
 		paths: []string{"users.acl"},
 		read:  readACL,
 	},
+}
+
+// readLogin reads files of two lines, a user and a password.
+func readLogin(text []byte, yield func(pair) bool) {
+	var words []span
+	for start, end := range lines(text) {
+		if start, end = trim(text, start, end); start < end {
+			words = append(words, span{start: start, end: end})
+		}
+		if len(words) > 2 {
+			return
+		}
+	}
+	if len(words) == 2 && !bytes.ContainsAny(text[words[0].start:words[1].end], " \t") {
+		v := words[1]
+		yield(pair{"password", string(text[v.start:v.end]), v.start, v.end})
+	}
 }
 
 // readSecretsTable reads the third column of lines of client, server, secret and addresses: see pppd(8).

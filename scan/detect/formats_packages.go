@@ -1,19 +1,15 @@
 package detect
 
-import (
-	"regexp"
-
-	"github.com/tightlip/tightlip/finding"
-)
+import "github.com/tightlip/tightlip/finding"
 
 // netrcEntry is a machine's entry in a netrc, up to the password. The machine's name has a dot.
-var netrcEntry = regexp.MustCompile(`^machine\s+\S+\.[^\s\\]+(?:(?:\s|\\n)+(?:account|login)\s+\S+)*(?:\s|\\n)+password\s+\S`)
+var netrcEntry = lazily(`^machine\s+\S+\.[^\s\\]+(?:(?:\s|\\n)+(?:account|login)\s+\S+)*(?:\s|\\n)+password\s+\S`)
 
 // hasNetrcEntry tells the lines of a netrc from the many other texts with the word "machine" in them.
 func hasNetrcEntry(text []byte) bool {
 	const word = "machine "
 	for at := indexFrom(text, 0, word); at < len(text); at = indexFrom(text, at+len(word), word) {
-		if netrcEntry.Match(text[at:min(len(text), at+256)]) {
+		if netrcEntry().Match(text[at:min(len(text), at+256)]) {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/tightlip/tightlip/finding"
 )
@@ -90,6 +91,25 @@ var platformFormats = []format{
 		read:  readWhole,
 	},
 	{
+		rule: Rule{ID: "consul-config", Title: "key or token of a Consul or Nomad cluster", Severity: finding.High,
+			Why: "Whoever has it can join the cluster, or read and change what it stores.", Fix: atRunTime("/etc/consul.d/secrets.hcl")},
+		paths: []string{"consul.d/*.hcl", "consul.d/*.json", "consul/*.hcl", "consul/*.json", "consul.hcl", "nomad.d/*.hcl", "nomad/*.hcl", "nomad.hcl"},
+		read:  readCode,
+		settings: []setting{
+			on("encrypt", of(`[A-Za-z0-9+/]{22}==|[A-Za-z0-9+/]{32}|[A-Za-z0-9+/]{43}=`)),
+			on("agent|default|replication|master|initial_management|agent_master|agent_recovery|dns|token|acl_*token", of(uuid)),
+		},
+	},
+	{
+		rule: Rule{ID: "cloud-init", Title: "password in the settings of a machine", Severity: finding.High, Why: hostWhy,
+			Fix: "# .dockerignore: leave cloud-init's files out of the build, and give users SSH keys instead of passwords"},
+		paths:    []string{"cloud.cfg.d/*.cfg"},
+		marks:    []string{"#cloud-config"},
+		looks:    func(text []byte) bool { return firstByte(text) == '#' },
+		read:     readCloudConfig,
+		settings: []setting{on("password|users..plain_text_passwd|chpasswd.users..password|chpasswd.list.*", hardToGuess)},
+	},
+	{
 		rule: Rule{ID: "ansible-password", Title: "password of a machine in an Ansible inventory", Severity: finding.High,
 			Why: "Whoever has it can log in to the machines, or become root on them.",
 			Fix: "# encrypt it: ansible-vault encrypt_string, and give the vault's password to one step\n" + asFile("vault", "/run/secrets/vault", "ansible-playbook --vault-password-file /run/secrets/vault …")},
@@ -119,6 +139,23 @@ var platformFormats = []format{
 		read:     readYAML,
 		settings: []setting{on("*.outputs.*.password|*.outputs.*.pass|*.outputs.*.token|*.outputs.*private_key|*.outputs.*private_key_passphrase|*.outputs.*client_secret", plain)},
 	},
+}
+
+// readCloudConfig reads YAML, and in it the lines of a user, a colon and a password: "chpasswd.list.root".
+func readCloudConfig(text []byte, yield func(pair) bool) {
+	readYAML(text, func(p pair) bool {
+		if p.key != "chpasswd.list" && p.key != "chpasswd.list." {
+			return yield(p)
+		}
+		for start, end := range lines(text[p.start:p.end]) {
+			start, end = trim(text, p.start+start, p.start+end)
+			user, password, _ := strings.Cut(string(text[start:end]), ":")
+			if !yield(pair{join("chpasswd.list", user), password, end - len(password), end}) {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // readManifests reads the documents in YAML or JSON that are of the kind Secret, or are lists of such.

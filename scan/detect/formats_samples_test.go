@@ -70,6 +70,14 @@ func pfx(bag []byte) string {
 	return "\x30\x82\x09\x00\x02\x01\x03\x30\x82\x08\xc0" + string(oidData) + "\xa0\x82\x08\xb1" + string(bag) + strings.Repeat("x", 90)
 }
 
+const someUUID = "1a0e76c4-" + "52d1-4f0b-" + "9c3e-7b1d5f2a8e60"
+
+// jenkinsFile is a list of credentials with a password.
+func jenkinsFile(password string) string {
+	const kind = "com.cloudbees.plugins.credentials.impl.UsernamePasswordCredentialsImpl"
+	return "<?xml version='1.1'?>\n<provider><" + kind + ">\n<username>ci</username><password>" + password + "</password></" + kind + "></provider>"
+}
+
 const puttyKey = "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: %\nComment: me\nPublic-Lines: 1\nAAAA\nPrivate-Lines: 1\nAAAAhunter2\n"
 
 func samples(t testing.TB) []sample {
@@ -184,6 +192,8 @@ func samples(t testing.TB) []sample {
 		{"github-cli", "root/.config/gh/hosts.yml", "git.corp.example:\n    user: ci\n    oauth_token: hunter2\n", []string{"git.corp.example.oauth_token=hunter2"}},
 		{"github-cli", "root/.config/hub", "git.corp.example:\n- user: ci\n  oauth_token: s3cr3tly\n", []string{"git.corp.example..oauth_token=s3cr3tly"}},
 		{"github-cli", "root/.config/gh/hosts.yml", "git.corp.example:\n    user: ci\n    git_protocol: https\n", nil},
+		{"github-runner-key", "home/runner/.credentials_rsaparams", `{"d": "` + b64(awsKey) + `", "exponent": "AQAB", "modulus": "` + b64(awsKey) + `"}`, []string{"d=" + b64(awsKey)}},
+		{"github-runner-key", "home/runner/.credentials_rsaparams", `{"exponent": "AQAB", "modulus": "` + b64(awsKey) + `"}`, nil},
 		{"gitlab-cli", "root/.config/glab-cli/config.yml", "hosts:\n  git.corp.example:\n    token: hunter2\n    api_protocol: https\n", []string{"hosts.git.corp.example.token=hunter2"}},
 		{"gitlab-cli", "root/.config/glab-cli/config.yml", "hosts:\n  git.corp.example:\n    token:\n    api_protocol: https\n", nil},
 		{"circleci-cli", "root/.circleci/cli.yml", "host: https://ci.corp.example\ntoken: hunter2\n", []string{"token=hunter2"}},
@@ -267,6 +277,9 @@ func samples(t testing.TB) []sample {
 		{"terraform-state", "", `{"terraform_version": "1.9", "outputs": {"db_password": {"value": "hunter2", "type": "string"}}}`, []string{"outputs.db_password.value=hunter2"}},
 		{"terraform-state", "", `{"terraform_version": "1.9", "resources": [{"instances": [{"attributes": {"password": null, "secret_arn": "arn:x", "id": "abc"}, "sensitive_attributes": [{"value": "password"}]}]}]}`, nil},
 		{"terraform-variables", "app/prod.tfvars", "region = \"eu\"\ndb_password = \"hunter2\"\n", []string{"db_password=hunter2"}},
+		{"consul-config", "etc/consul.d/consul.hcl", "encrypt = \"" + wgKey + "\"\nacl {\n  tokens {\n    agent = \"" + someUUID + "\"\n  }\n}\n", []string{"encrypt=" + wgKey, "agent=" + someUUID}},
+		{"consul-config", "etc/consul.d/consul.json", `{"encrypt": "` + wgKey + `", "node_id": "` + someUUID + `"}`, []string{"encrypt=" + wgKey}},
+		{"consul-config", "etc/consul.d/consul.hcl", "encrypt = \"$CONSUL_KEY\"\nencrypt_verify_incoming = true\nagent = \"dc1\"\nnode_id = \"" + someUUID + "\"\n", nil},
 		{"terraform-variables", "app/prod.auto.tfvars", "password_length = \"20\"\nregion = \"eu\"\n# db_password = \"hunter2\"\n", nil},
 		{"vault-token", "root/.vault-token", "hvs-hunter2\n", []string{"=hvs-hunter2"}},
 		{"vault-token", "root/.vault-token", "", nil},
@@ -277,6 +290,10 @@ func samples(t testing.TB) []sample {
 		{"ansible-vault-password", "ansible/.vault_pass", "hunter2\n", []string{"=hunter2"}},
 		{"ansible-vault-password", "ansible/.vault_pass", "#!/bin/sh\npass show vault\n", nil},
 		{"snowsql-config", "root/.snowsql/config", "[connections.corp]\nusername = ci\npassword = hunter2\n", []string{"connections.corp.password=hunter2"}},
+		{"cloud-init", "", "#cloud-config\nchpasswd:\n  list: |\n    root:Corp-7Kestrel\n    app:RANDOM\n    ci:Corp-8Kestrel\n", []string{"chpasswd.list.root=Corp-7Kestrel", "chpasswd.list.ci=Corp-8Kestrel"}},
+		{"cloud-init", "etc/cloud/cloud.cfg.d/99-users.cfg", "# ours\nusers:\n  - name: ops\n    plain_text_passwd: Corp-7Kestrel\nchpasswd:\n  users:\n    - {name: a, password: Corp-8Kestrel, type: text}\n", []string{"users..plain_text_passwd=Corp-7Kestrel", "chpasswd.users..password=Corp-8Kestrel"}},
+		{"cloud-init", "", "#cloud-config\npassword: passw0rd\nchpasswd:\n  expire: False\n  list: [\"root:password1\", ubuntu:R]\nssh_pwauth: True\n", nil},
+		{"cloud-init", "", "Start the file with\n#cloud-config\npassword: Corp-7Kestrel\n", nil},
 		{"snowsql-config", "root/.snowsql/config", "[connections]\n#password = hunter2\n", nil},
 		{"dbt-profiles", "root/.dbt/profiles.yml", "corp:\n  outputs:\n    prod:\n      type: postgres\n      password: hunter2\n", []string{"corp.outputs.prod.password=hunter2"}},
 		{"dbt-profiles", "root/.dbt/profiles.yml", "corp:\n  outputs:\n    prod:\n      password: \"{{ env_var('DBT_PASSWORD') }}\"\n", nil},
@@ -312,6 +329,15 @@ func samples(t testing.TB) []sample {
 		{"redis-acl", "etc/redis/users.acl", "user default on nopass ~* +@all\n", nil},
 
 		// The web.
+		{"jenkins-credentials", "var/jenkins_home/credentials.xml", jenkinsFile("{AQAAABAAAAAw" + awsKey + "=}"), []string{"provider.com.cloudbees.plugins.credentials.impl.UsernamePasswordCredentialsImpl.password={AQAAABAAAAAw" + awsKey + "=} !jenkins-encrypted-credential"}},
+		{"jenkins-credentials", "", jenkinsFile("hunter2"), []string{"provider.com.cloudbees.plugins.credentials.impl.UsernamePasswordCredentialsImpl.password=hunter2"}},
+		{"jenkins-credentials", "var/jenkins_home/credentials.xml", jenkinsFile("${NEXUS_PASSWORD}"), nil},
+		{"jenkins-credentials", "etc/app/credentials.xml", "<users><user><password>hunter2</password></user></users>", nil},
+		{"openvpn-login", "etc/openvpn/auth.txt", "vpnuser\r\nhunter2\r\n", []string{"password=hunter2"}},
+		{"openvpn-login", "etc/openvpn/client/login.txt", "vpnuser\nhunter2\nthird\n", nil},
+		{"openvpn-login", "usr/share/doc/openvpn/readme.txt", "OpenVPN\nSee the manual page for what it does.\n", nil},
+		{"snmp-user", "etc/snmp/snmpd.conf", "createUser monitor SHA-256 \"hunter2xy\" AES\ncreateUser -e 0x8000 b MD5 s3cr3tly DES\n", []string{"createUser=hunter2xy", "createUser=s3cr3tly"}},
+		{"snmp-user", "etc/snmp/snmpd.conf", "# createUser monitor SHA \"hunter2xy\"\nrouser monitor priv\ncreateUser other SHA\n", nil},
 		{"dotenv", "app/.env", "export DB_PASSWORD=\"hunter2\" # me\nAPP_KEY='base64:aHVudGVyMg'\nURL=postgres://ci:s3cr3tly@db/x\nNAME=corp\n", []string{"DB_PASSWORD=hunter2", "APP_KEY=base64:aHVudGVyMg", "URL=s3cr3tly"}},
 		{"dotenv", "app/.env.production", "API_TOKEN=hunter2", []string{"API_TOKEN=hunter2"}},
 		{"dotenv", "app/.env", "DB_PASSWORD=${DB_PASSWORD}\nTOKEN_TTL=3600\nSECRET_FILE=/run/secrets/x\nAPI_TOKEN=\nPASSWORD_PATH=x\nSSL_SECRET=./key.pem\n", nil},

@@ -2,7 +2,6 @@ package detect
 
 import (
 	"encoding/base64"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -30,12 +29,12 @@ func plain(_, value string) part {
 }
 
 // elsewhere is for paths, addresses, and connection strings.
-var elsewhere = regexp.MustCompile(`^(/|\./|\.\./|~/|file:|[A-Za-z]:\\)|://|^[A-Za-z][\w .]*=[^;]*;`)
+var elsewhere = lazily(`^(/|\./|\.\./|~/|file:|[A-Za-z]:\\)|://|^[A-Za-z][\w .]*=[^;]*;`)
 
 // named takes the password in an address or connection string, and the values of settings that are called secrets.
 func named(key, value string) part {
 	found := connection(key, value)
-	if found.to == 0 && secretName(key) && !elsewhere.MatchString(value) {
+	if found.to == 0 && secretName(key) && !elsewhere().MatchString(value) {
 		return plain(key, value)
 	}
 	return found
@@ -59,12 +58,24 @@ func hardToGuess(_, value string) part {
 
 // of takes values of a certain shape.
 func of(shape string) judge {
-	re := regexp.MustCompile(`^(?:` + shape + `)$`)
+	re := lazily(`^(?:` + shape + `)$`)
 	return func(key, value string) part {
-		if !re.MatchString(value) {
+		if !re().MatchString(value) {
 			return part{}
 		}
 		return plain(key, value)
+	}
+}
+
+// within takes the first group of a shape that values start with.
+func within(shape string) judge {
+	re := lazily(`^(?:` + shape + `)`)
+	return func(_, value string) part {
+		m := re().FindStringSubmatchIndex(value)
+		if m == nil || placeholder(value[m[2]:m[3]]) {
+			return part{}
+		}
+		return part{m[2], m[3], ""}
 	}
 }
 
@@ -77,11 +88,11 @@ func sealed(_, value string) part {
 }
 
 // hashShape is what crypt makes of passwords, and the likes of it.
-var hashShape = regexp.MustCompile(`^(\$[0-9A-Za-z-]+\$.{8,}|\{[A-Z0-9]*SHA[0-9]*\}.{8,}|[./0-9A-Za-z]{13}|(argon2|sha1|sha256|pbkdf2)[a-z0-9_]*[:$].{16,})$`)
+var hashShape = lazily(`^(\$[0-9A-Za-z-]+\$.{8,}|\{[A-Z0-9]*SHA[0-9]*\}.{8,}|[./0-9A-Za-z]{13}|(argon2|sha1|sha256|pbkdf2)[a-z0-9_]*[:$].{16,})$`)
 
 // hashed takes what passwords are compared with.
 func hashed(_, value string) part {
-	if !hashShape.MatchString(value) {
+	if !hashShape().MatchString(value) {
 		return part{}
 	}
 	return all(value, "")
@@ -162,14 +173,14 @@ func inURL(_, value string) (found part) {
 }
 
 // passwordIn finds the password in connection strings, "Server=…;Password=…" and "host=… password=…".
-var passwordIn = regexp.MustCompile(`(?i)(?:^|[;,& ?])(?:password|pwd|accountkey|sharedaccesskey|secret)\s*=\s*['"]?([^;,&'" ]+)`)
+var passwordIn = lazily(`(?i)(?:^|[;,& ?])(?:password|pwd|accountkey|sharedaccesskey|secret)\s*=\s*['"]?([^;,&'" ]+)`)
 
 // connection takes the password in an address or in a connection string.
 func connection(key, value string) part {
 	if found := inURL(key, value); found.to > 0 {
 		return found
 	}
-	if m := passwordIn.FindStringSubmatchIndex(value); m != nil && strings.Count(value, "=") > 1 && !placeholder(value[m[2]:m[3]]) {
+	if m := passwordIn().FindStringSubmatchIndex(value); m != nil && strings.Count(value, "=") > 1 && !placeholder(value[m[2]:m[3]]) {
 		return part{m[2], m[3], ""}
 	}
 	return part{}

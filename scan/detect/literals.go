@@ -65,17 +65,23 @@ func newLiterals(list []literal) *literals {
 	return l
 }
 
+// fillBuckets puts the entries in the order of their hashes, those with the same one in the order in which they came.
 func (l *literals) fillBuckets() {
-	slices.SortStableFunc(l.entries, func(a, b entry) int { return int(literalHash(a.key)) - int(literalHash(b.key)) })
 	for _, e := range l.entries {
-		h := literalHash(e.key)
-		l.buckets[h+1]++
+		l.buckets[literalHash(e.key)+1]++
 		bit := e.key * literalFactor >> 14
 		l.filter[bit>>6] |= 1 << (bit & 63)
 	}
 	for i := range 1 << literalBits {
 		l.buckets[i+1] += l.buckets[i]
 	}
+	next, sorted := slices.Clone(l.buckets), make([]entry, len(l.entries))
+	for _, e := range l.entries {
+		h := literalHash(e.key)
+		sorted[next[h]] = e
+		next[h]++
+	}
+	l.entries = sorted
 }
 
 func literalHash(key uint32) uint32 { return key * literalFactor >> (32 - literalBits) }

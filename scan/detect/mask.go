@@ -7,10 +7,10 @@ import (
 
 // What is masked although it may be no credential: passwords in addresses, and what follows the name of a secret in a command.
 var (
-	inAddress = regexp.MustCompile(`//?[^/\s@:'"]*:([^/\s'"]+)@`)
-	afterName = regexp.MustCompile(`(?i)(?:passw(?:or)?d|passphrase|token|secret|pwd|api_?-?key|[_-]pw|[_-]pass|[_-]auth|credential|private_?key|access_?key)[a-z0-9_.-]*["']?(?:=|:[ \t]?|[ \t]+)["']?([^\s"'|;]{3,})`)
-	assigned  = regexp.MustCompile(`(?i)^(?:/bin/sh -c )?(?:#\(nop\) *)?(?:ENV|ARG|LABEL) +["']?[a-z0-9_.-]*(?:pass|token|secret|pwd|_pw|key|cred|auth)[a-z0-9_.-]*["']?[= ](.+)$`)
-	mounts    = regexp.MustCompile(`^(/run/secrets/|\$|type=|id=|--)`)
+	inAddress = lazily(`//?[^/\s@:'"]*:([^/\s'"]+)@`)
+	afterName = lazily(`(?i)(?:passw(?:or)?d|passphrase|token|secret|pwd|api_?-?key|[_-]pw|[_-]pass|[_-]auth|credential|private_?key|access_?key)[a-z0-9_.-]*["']?(?:=|:[ \t]?|[ \t]+)["']?([^\s"'|;]{3,})`)
+	assigned  = lazily(`(?i)^(?:/bin/sh -c )?(?:#\(nop\) *)?(?:ENV|ARG|LABEL) +["']?[a-z0-9_.-]*(?:pass|token|secret|pwd|_pw|key|cred|auth)[a-z0-9_.-]*["']?[= ](.+)$`)
+	mounts    = lazily(`^(/run/secrets/|\$|type=|id=|--)`)
 )
 
 // Mask is a text without the credentials that Find would find in it, each of them as often as it occurs, and without passwords in
@@ -27,7 +27,7 @@ func (d *Detector) Mask(text string) string {
 			m.mark(found.Start, found.End)
 		}
 	}
-	m.markAll(inAddress)
+	m.markAll(inAddress())
 	return m.String()
 }
 
@@ -35,8 +35,8 @@ func (d *Detector) Mask(text string) string {
 // it was made by chance.
 func (d *Detector) MaskCommand(text string) string {
 	m := masker{text: text, hide: make([]bool, len(text))}
-	m.markAll(afterName)
-	m.markAll(assigned)
+	m.markAll(afterName())
+	m.markAll(assigned())
 	return maskRandom(d.Mask(m.String()))
 }
 
@@ -55,7 +55,7 @@ func (m *masker) mark(start, end int) {
 // markAll marks the first group of each match, unless it only says where a secret is mounted.
 func (m *masker) markAll(re *regexp.Regexp) {
 	for _, at := range re.FindAllStringSubmatchIndex(m.text, -1) {
-		if !mounts.MatchString(m.text[at[2]:at[3]]) {
+		if !mounts().MatchString(m.text[at[2]:at[3]]) {
 			m.mark(at[2], at[3])
 		}
 	}
@@ -75,11 +75,11 @@ func (m *masker) String() string {
 }
 
 // randomWord is a run of characters in a command that may have been made by chance. Digests have a sign in front that says so.
-var randomWord = regexp.MustCompile(`(?:(?:sha256|sha512|file|dir|multi):)?[A-Za-z0-9+/_.!*-]{16,}={0,2}`)
+var randomWord = lazily(`(?:(?:sha256|sha512|file|dir|multi):)?[A-Za-z0-9+/_.!*-]{16,}={0,2}`)
 
 // maskRandom is a text without what looks as if it was made by chance.
 func maskRandom(text string) string {
-	return randomWord.ReplaceAllStringFunc(text, func(w string) string {
+	return randomWord().ReplaceAllStringFunc(text, func(w string) string {
 		if strings.Contains(w, ":") || strings.Count(w, "/") > 1 || isHex(w) && len(w) >= 40 || !random(w, true) || harmlessValue(w) {
 			return w
 		}

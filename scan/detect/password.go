@@ -58,7 +58,7 @@ func isStock(low string) bool {
 			}
 			return -1
 		}, strings.TrimRight(text, "0123456789!?.#"))
-		if bare == "" || stockWords[bare] || twoStockWords(bare) {
+		if bare == "" || stockWords()[bare] || twoStockWords(bare) {
 			return !isDigits(low)
 		}
 	}
@@ -67,7 +67,7 @@ func isStock(low string) bool {
 
 func twoStockWords(s string) bool {
 	for i := 2; i+2 <= len(s); i++ {
-		if stockWords[s[:i]] && stockWords[s[i:]] {
+		if stockWords()[s[:i]] && stockWords()[s[i:]] {
 			return true
 		}
 	}

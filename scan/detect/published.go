@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"strings"
-	"sync"
 )
 
 // publishedKeys are keys and tokens that are no secrets because they are in the sources of well-known programs: Go's and Python's
@@ -15,7 +14,7 @@ import (
 //go:embed published.txt
 var publishedKeys string
 
-var publishedSet = sync.OnceValue(func() map[string]bool { return words(publishedKeys) })
+var publishedSet = words(publishedKeys)
 
 // published tells whether a value is known to everybody.
 func published(value string) bool { return publishedSet()[publishedName(value)] }

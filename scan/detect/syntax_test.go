@@ -13,7 +13,7 @@ var everyReader = map[string]reader{
 	"ini": readINI, "directives": readDirectives, "columns": readColumns, "json": readJSON, "yaml": readYAML, "toml": readTOML, "xml": readXML,
 	"netrc": readNetrc, "commands": readCommands, "code": readCode, "urls": readURLs, "channels": readChannels, "pem": readPEM, "whole": readWhole,
 	"manifests": readManifests, "pkcs12": readPKCS12, "keystore": readKeystore, "keepass": readKeePass, "gnupg": readGnuPG, "agent key": readAgentKey,
-	"putty": readPuTTY, "both": both(readINI, readURLs), "xml or json": both(readIfXML, readIfJSON),
+	"putty": readPuTTY, "login": readLogin, "cloud config": readCloudConfig, "both": both(readINI, readURLs), "xml or json": both(readIfXML, readIfJSON),
 }
 
 // showPairs writes pairs as key=value, and checks where they are.

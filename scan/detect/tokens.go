@@ -69,8 +69,9 @@ func (t *token) costly(text []byte, at int) bool {
 // nearness is how far from a match, in bytes, a word may be that it needs.
 const nearness = 256
 
-// at looks for a token whose anchor is at the given place of text, and tells where its value is.
-func (t *token) at(text []byte, at int) (start, end int, ok bool) {
+// at looks for a token whose anchor is at the given place of text, and tells where its value is. The words that it needs may also be
+// in the name of the file.
+func (t *token) at(name string, text []byte, at int) (start, end int, ok bool) {
 	if t.match != nil {
 		return t.match(text, at)
 	}
@@ -88,7 +89,7 @@ func (t *token) at(text []byte, at int) (start, end int, ok bool) {
 		return 0, 0, false
 	}
 	start, end = first+loc[0], first+loc[1]
-	if !t.inWord && !alone(text, start, end) || t.near != nil && !anyNear(text, start, end, t.near) {
+	if !t.inWord && !alone(text, start, end) || t.near != nil && !anyNear(text, start, end, t.near) && !hasAny(name, t.near) {
 		return 0, 0, false
 	}
 	if len(loc) > 2 && loc[2] >= 0 {
@@ -106,7 +107,7 @@ func known(text []byte, at int) bool {
 		t := &shapeTokens[i]
 		for _, anchor := range t.anchors {
 			if t.lead == 0 && bytes.HasPrefix(text[at:], []byte(anchor)) {
-				if start, _, ok := t.at(text, at); ok && start == at {
+				if start, _, ok := t.at("", text, at); ok && start == at {
 					return true
 				}
 			}
@@ -161,8 +162,13 @@ func escaped(text []byte, start int) bool {
 }
 
 func anyNear(text []byte, start, end int, words []string) bool {
-	around := bytes.ToLower(text[max(0, start-nearness):min(len(text), end+nearness)])
-	return slices.ContainsFunc(words, func(w string) bool { return bytes.Contains(around, []byte(w)) })
+	return hasAny(string(text[max(0, start-nearness):min(len(text), end+nearness)]), words)
+}
+
+// hasAny tells whether one of several words in small letters is in a text.
+func hasAny(text string, words []string) bool {
+	text = strings.ToLower(text)
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 }
 
 // shape is a pattern ready for use.

@@ -1,10 +1,5 @@
 package detect
 
-import (
-	"regexp"
-	"sync"
-)
-
 // modelTokens are those of makers and hosts of AI models, and of tools around them.
 var modelTokens = []token{
 	{
@@ -126,9 +121,7 @@ var modelTokens = []token{
 	},
 }
 
-var openAIKey = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?:sk-(?:proj|svcacct|admin)-[\w-]{20,100}|sk-[0-9A-Za-z]{20})T3BlbkFJ[\w-]{20,100}`)
-})
+var openAIKey = lazily(`(?:sk-(?:proj|svcacct|admin)-[\w-]{20,100}|sk-[0-9A-Za-z]{20})T3BlbkFJ[\w-]{20,100}`)
 
 // openAI finds a key by the base64 of OpenAI that all of them have in the middle.
 func openAI(text []byte, at int) (start, end int, ok bool) {

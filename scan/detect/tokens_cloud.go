@@ -2,7 +2,6 @@ package detect
 
 import (
 	"bytes"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -322,8 +321,8 @@ func bedrock(value []byte) bool {
 }
 
 var (
-	awsID     = regexp.MustCompile(`^(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}`)
-	awsSecret = regexp.MustCompile(`(?:^|[^0-9A-Za-z/+_.-])([0-9A-Za-z/+]{40})(?:[^0-9A-Za-z/+=_.-]|$)`)
+	awsID     = lazily(`^(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}`)
+	awsSecret = lazily(`(?:^|[^0-9A-Za-z/+_.-])([0-9A-Za-z/+]{40})(?:[^0-9A-Za-z/+=_.-]|$)`)
 )
 
 // awsNearness is how far from its id, in bytes, a secret key may be.
@@ -332,7 +331,7 @@ const awsNearness = 200
 // awsKeyID finds the end of a key id.
 func awsKeyID(text []byte, at int) (end int, ok bool) {
 	end = at + 20
-	if end > len(text) || !awsID.Match(text[at:end]) || !alone(text, at, end) {
+	if end > len(text) || !awsID().Match(text[at:end]) || !alone(text, at, end) {
 		return 0, false
 	}
 	id := string(text[at+4 : end])
@@ -353,7 +352,7 @@ func awsPair(text []byte, at int) (start, end int, ok bool) {
 
 func awsSecretIn(text []byte, from, to int) (start, end int, ok bool) {
 	for from < to {
-		loc := awsSecret.FindSubmatchIndex(text[from:to])
+		loc := awsSecret().FindSubmatchIndex(text[from:to])
 		if loc == nil {
 			break
 		}

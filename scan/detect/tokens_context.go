@@ -44,6 +44,15 @@ var contextTokens = []token{
 			"authorization: bearer authentication_required_by_server"},
 	},
 	{
+		Rule: high("call-credential", "password in a program",
+			"Whoever reads the program can log in to the database or server that it connects to."),
+		anchors: callAnchors(), match: calledPassword,
+		sample: oneOf(`getConnection("jdbc:mysql://db.corp.internal/app", "app", "{w16}");`, `mysqli_connect('db.corp.internal', 'app', '{w20}', 'app')`,
+			`new PDO($dsn, $user, '{w16}', [PDO::ATTR_PERSISTENT => true])`, `req.SetBasicAuth("deploy", "{w24}")`, "new NetworkCredential(\n  \"ci\",\n  \"{w16}\"\n)"),
+		not: []string{`getConnection(url, user, password)`, `getConnection("jdbc:h2:mem", "sa", "")`, `mysqli_connect("localhost", "root", "password")`, `new PDO('mysql:host=db;dbname=app')`,
+			`SetBasicAuth(user, os.Getenv("DEPLOY_PASSWORD_2024"))`, `HTTPBasicAuth("ci", "prefix-" + Kestrel42)`, `getConnection("a", f("b", "Copper-Kestrel42"))`},
+	},
+	{
 		Rule: Rule{ID: "command-credential", Title: "password on a command line", Severity: finding.High,
 			Why: "It stays in the history of the image, in scripts and logs.",
 			Fix: "RUN --mount=type=secret,id=password curl -u \"user:$(cat /run/secrets/password)\" …"},
@@ -135,7 +144,7 @@ func exampleHost(host string) bool {
 	if len(labels) > 1 {
 		first = labels[len(labels)-2]
 	}
-	return exampleNames[first] && (len(labels) > 1 || first != "db" && first != "database" && first != "proxy")
+	return exampleNames()[first] && (len(labels) > 1 || first != "db" && first != "database" && first != "proxy")
 }
 
 func isLocal(host string) bool {

@@ -26,7 +26,7 @@ func tokenIDs(text string) []string {
 					break
 				}
 				at += n
-				if start, end, ok := t.at([]byte(text), at); ok && !seen[start] && start < end && end <= len(text) {
+				if start, end, ok := t.at("", []byte(text), at); ok && !seen[start] && start < end && end <= len(text) {
 					seen[start] = true
 					ids = append(ids, t.ID)
 				}
@@ -196,6 +196,16 @@ func TestTokenTable(t *testing.T) {
 	}
 }
 
+// TestNameOfFile has a token that needs a word near it, which is in the name of its file.
+func TestNameOfFile(t *testing.T) {
+	text := fillLines(tokenRand(), `local mg = { key = "key-{x32}" }`)
+	for path, want := range map[string]int{"app/src/mailgun.lua": 1, "app/Mailgun/client.lua": 0, "app/mail.lua": 0, "": 0} {
+		if got := findAll(Content{Path: path, Data: []byte(text)}); len(got) != want {
+			t.Errorf("in %q: %d found", path, len(got))
+		}
+	}
+}
+
 // TestTokensNextToTheEdge takes every way to cut a text with a token in it.
 func TestTokensNextToTheEdge(t *testing.T) {
 	r := tokenRand()
@@ -204,7 +214,7 @@ func TestTokensNextToTheEdge(t *testing.T) {
 		for end := range text {
 			for _, anchor := range tokens[i].anchors {
 				if at := bytes.Index(text[:end], []byte(anchor)); at >= 0 {
-					tokens[i].at(text[:end:end], at) // must not panic
+					tokens[i].at("", text[:end:end], at) // must not panic
 				}
 			}
 		}
@@ -223,7 +233,7 @@ func FuzzTokens(f *testing.F) {
 					if !bytes.HasPrefix(text[at:], []byte(anchor)) {
 						continue
 					}
-					if start, end, ok := tokens[i].at(text, at); ok && (start < 0 || start >= end || end > len(text)) {
+					if start, end, ok := tokens[i].at("", text, at); ok && (start < 0 || start >= end || end > len(text)) {
 						t.Fatalf("%s: [%d:%d] of %d bytes", tokens[i].ID, start, end, len(text))
 					}
 				}
@@ -310,7 +320,7 @@ func TestTokenValues(t *testing.T) {
 			"RUN curl -fsSLu ci:SECRET https://corp.net/x | sh", `curl --user "ci:SECRET" https://corp.net/x`, "curl -X POST -d @a \\\n  -u 'ci:SECRET' https://corp.net/x", "curl --user=ci:SECRET x",
 			`["docker","login","-u","ci","-p","SECRET","r.corp.net"]` + "; docker login -pSECRET", "docker login --username=ci --password=SECRET", "podman login -p SECRET r.corp.net", "sshpass -pSECRET ssh a@b",
 			"helm registry login r.corp.net -u ci -p SECRET", "mysqldump -u root --password=SECRET db", "mysql -uroot -pSECRET -e 'select 1'", "redis-cli -a SECRET", "echo \"app:SECRET\" | chpasswd",
-			"echo 'root:SECRET'|chpasswd", "openssl enc -d -aes-256-cbc -pass pass:SECRET -in a", "rabbitmqctl add_user app SECRET", "htpasswd -b -c /etc/htpasswd app SECRET",
+			"echo 'root:SECRET'|chpasswd", "openssl enc -d -aes-256-cbc -pass pass:SECRET -in a", "rabbitmqctl add_user app SECRET", "htpasswd -b -c /etc/htpasswd app SECRET", "useradd -p $(openssl passwd -1 SECRET) ci",
 			"composer config http-basic.repo.corp.net user SECRET", "aws configure set aws_secret_access_key SECRET", "keytool -storepass SECRET -alias a", `/bin/sh -c curl -u \"ci:SECRET\" https://corp.net`,
 		},
 		"connection-string-password": {"Server=tcp:a,1433;User ID=b;Password=SECRET;Encrypt=True", "jdbc:postgresql://db/x?user=a\\u0026password=SECRET\\u0026ssl=true", "Data Source=a;Uid=b;Pwd=SECRET"},
@@ -335,7 +345,7 @@ func wantToken(t *testing.T, id, text, want string) {
 	for i := range tokens {
 		for _, anchor := range tokens[i].anchors {
 			if at := strings.Index(text, anchor); at >= 0 && tokens[i].ID == id {
-				if start, end, ok := tokens[i].at([]byte(text), at); ok && text[start:end] == want {
+				if start, end, ok := tokens[i].at("", []byte(text), at); ok && text[start:end] == want {
 					return
 				}
 			}
@@ -434,7 +444,7 @@ func BenchmarkNoToken(b *testing.B) {
 			b.ReportAllocs()
 			in := []byte(text)
 			for b.Loop() {
-				tokens[i].at(in, 0)
+				tokens[i].at("", in, 0)
 			}
 		})
 	}

@@ -1,9 +1,9 @@
 package detect
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // secretWords are what a setting is called that holds a secret. A list of several words means that they follow each other.
@@ -31,22 +31,26 @@ var harmlessLast = words(`file files filename path paths dir directory folder ur
 	handler callback function func command cmd script bin parser generator factory builder client server request response pos position offset start end
 	line row col stream count_ tokenizer kms usage bucket region namespace template selector toggle visibility icon button form page view link mount
 	public fingerprint thumbprint hash hashes hasher hashers digest checksum stdin location config configuration settings test tests example sample docs supported support
-	requests spec used info crc32c complete completed missing present exists required_ min_length max_length expires_in expires_at ttl_seconds seconds minutes hours days ms sec`)
+	requests spec used info crc32c complete completed missing present exists required_ min_length max_length expires_in expires_at ttl_seconds seconds minutes hours days ms sec
+	memory backend backends kinds cost rounds iterations parallelism`)
 
 var harmlessAnywhere = words(`public pubkey publickey placeholder example sample dummy fake mock stub tokenize tokenizer tokenizers tokenization detokenize
 	semantic lexer syntax grammar csrf xsrf passive passthrough bypass compass encompass pathway keyword keywords monkey turkey hotkey hotkeys shortcut keyboard keycode
-	keypress keydown keyup primary foreign cancel cancellation design next continuation page paging pagination cursor idempotency nonce request change lifecycle signature per xxx`)
+	keypress keydown keyup primary foreign cancel cancellation design next continuation page paging pagination cursor idempotency nonce request change lifecycle signature per ref xxx`)
 
-func words(list string) map[string]bool {
-	m := map[string]bool{}
-	for _, w := range strings.Fields(list) {
-		m[w] = true
-	}
-	return m
+// words are those of a list, which is read at its first use.
+func words(list string) func() map[string]bool {
+	return sync.OnceValue(func() map[string]bool {
+		m := map[string]bool{}
+		for w := range strings.FieldsSeq(list) {
+			m[w] = true
+		}
+		return m
+	})
 }
 
-// secretName tells whether a setting of this name holds a secret. Of a path with dots, the last name counts, and the one before
-// it where the last is one such as "value".
+// secretName tells whether a setting of this name holds a secret. Of a path with dots, the last name counts, the one before it where the
+// last is one such as "value", and both where it is "key".
 func secretName(key string) bool {
 	names := strings.FieldsFunc(key, func(r rune) bool { return r == '.' || r == '/' || r == ':' || r == '@' || r == '[' || r == ']' })
 	if len(names) == 0 {
@@ -56,14 +60,20 @@ func secretName(key string) bool {
 	if len(names) > 1 && (last == "value" || last == "default" || last == "data") {
 		last = names[len(names)-2]
 	}
+	if len(names) > 1 && strings.EqualFold(last, "key") {
+		last = names[len(names)-2] + "_key"
+	}
 	return secretWord(nameWords(last))
 }
 
 func secretWord(parts []string) bool {
-	if len(parts) == 0 || len(parts) > 12 || harmlessLast[parts[len(parts)-1]] {
+	if len(parts) == 0 || len(parts) > 12 || harmlessLast()[parts[len(parts)-1]] {
 		return false
 	}
-	if slices.ContainsFunc(parts, func(p string) bool { return harmlessAnywhere[p] }) {
+	if parts[len(parts)-1] == "tokens" && slices.Contains([]string{"max", "min", "num", "total"}, parts[0]) {
+		return false // of a language model
+	}
+	if slices.ContainsFunc(parts, func(p string) bool { return harmlessAnywhere()[p] }) {
 		return false
 	}
 	for _, want := range secretWords {
@@ -119,7 +129,7 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 func isAlnum(c byte) bool { return isUpper(c) || isLower(c) || isDigit(c) }
 
 // references are values that stand for others: variables, templates, commands, mounts.
-var references = regexp.MustCompile(`^(\$[A-Za-z_{(\[]|%[A-Za-z_]|\{\{|\{%|<[%?]?[A-Za-z_= -]|\[[A-Za-z_ -]+\]$|@[A-Za-z_.-]+@$|\$\$|\(\(|__[A-Z0-9_]+__$|#\{|&[A-Za-z_]|\*[A-Za-z_]|!(vault|secret|reference|Ref|Sub|GetAtt|env|ENV)\b|` +
+var references = lazily(`^(\$[A-Za-z_{(\[]|%[A-Za-z_]|\{\{|\{%|<[%?]?[A-Za-z_= -]|\[[A-Za-z_ -]+\]$|@[A-Za-z_.-]+@$|\$\$|\(\(|__[A-Z0-9_]+__$|#\{|&[A-Za-z_]|\*[A-Za-z_]|!(vault|secret|reference|Ref|Sub|GetAtt|env|ENV)\b|` +
 	`(env|vault|ref|file|cmd|op|secret|secrets|ssm|arn|aws|gcp|azure|kms|keyring|keychain|bws|doppler|resolve|valueFrom|awsssm|awskms|sops|encrypted|ENC|enc)[:(\[])|` +
 	`\$\{[A-Za-z_]|^\{[A-Za-z0-9+/=]+\}$|^%\([a-z_]+\)s$|^process\.env|^os\.(environ|getenv)|^(System\.)?getenv|^ENV\[`)
 
@@ -134,7 +144,7 @@ var fillers = words(`password passwd pass pwd secret token key apikey changeme c
 // over.
 func placeholder(value string) bool {
 	v := strings.TrimSpace(strings.Trim(strings.TrimSpace(value), `"'`+"`"))
-	if len(v) < 3 || references.MatchString(v) {
+	if len(v) < 3 || references().MatchString(v) {
 		return true
 	}
 	low := strings.ToLower(v)
@@ -144,7 +154,7 @@ func placeholder(value string) bool {
 		}
 		return -1
 	}, low)
-	if bare == "" || fillers[bare] || fillers[strings.TrimRight(bare, "0123456789")] && len(bare) < 12 {
+	if bare == "" || fillers()[bare] || fillers()[strings.TrimRight(bare, "0123456789")] && len(bare) < 12 {
 		return true
 	}
 	for _, part := range []string{"example", "changeme", "change_me", "change-me", "placeholder", "replace_me", "replaceme", "replace-me", "redacted", "<your", "your_", "your-", "yourpass",

@@ -16,7 +16,7 @@ import (
 )
 
 // minRecall is the part of the planted secrets that has to be found.
-const minRecall = 0.95
+const minRecall = 0.98
 
 const seed = 20261101
 
