@@ -11,12 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // session is one case on one builder.
@@ -61,10 +62,10 @@ type built struct {
 
 // results are what the steps printed behind RESULT=, in their order. The instruction itself, which some builders print,
 // does not match.
-var results = regexp.MustCompile(`(?m)RESULT=([\w.:/+-]*)\s*$`)
+var results = lazy.Regexp(`(?m)RESULT=([\w.:/+-]*)\s*$`)
 
 func (b built) result() string {
-	all := results.FindAllStringSubmatch(b.output, -1)
+	all := results().FindAllStringSubmatch(b.output, -1)
 	if len(all) == 0 {
 		return ""
 	}
@@ -72,14 +73,14 @@ func (b built) result() string {
 }
 
 // complaint is what a line with the cause of a failure looks like.
-var complaint = regexp.MustCompile(`(?i)unknown flag|requires|error`)
+var complaint = lazy.Regexp(`(?i)unknown flag|requires|error`)
 
 // failure is the last line that says why, or else the last one.
 func (b built) failure() string {
 	last := ""
 	for _, line := range slices.Backward(strings.Split(b.output, "\n")) {
 		line = strings.TrimPrefix(strings.TrimSpace(line), "tightlip: error: ")
-		if complaint.MatchString(line) {
+		if complaint().MatchString(line) {
 			return line
 		}
 		if last == "" && !strings.HasPrefix(line, "tightlip: hint") {
@@ -166,7 +167,7 @@ func (s *session) kill(steps string, secrets []secret, signal syscall.Signal) er
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	for !results.MatchString(out.text()) {
+	for !results().MatchString(out.text()) {
 		select {
 		case <-ended:
 			return errNotReached

@@ -1,9 +1,10 @@
 package dockerfile
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // Origins says for each entry of an image's history, oldest first, which instruction of the chain made it; nil where
@@ -15,7 +16,7 @@ func Origins(chain []Instruction, history []string) []*Instruction {
 	origins := make([]*Instruction, len(history))
 	i := len(chain) - 1
 	for h := len(history) - 1; h >= 0 && i >= 0; h-- {
-		if filler.MatchString(history[h]) {
+		if filler().MatchString(history[h]) {
 			continue
 		}
 		if keyword(history[h]) != chain[i].Keyword {
@@ -28,7 +29,7 @@ func Origins(chain []Instruction, history []string) []*Instruction {
 }
 
 // filler is an entry that BuildKit adds for a base layer without history: the name of some step, "[stage 2/5] COPY a b".
-var filler = regexp.MustCompile(`^\[([^\]]* )?\d+/\d+\] `)
+var filler = lazy.Regexp(`^\[([^\]]* )?\d+/\d+\] `)
 
 // keywords are those that leave a history entry.
 var keywords = []string{

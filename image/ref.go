@@ -3,8 +3,9 @@ package image
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // Scheme says where an image is kept.
@@ -35,8 +36,8 @@ type Ref struct {
 var ErrRef = errors.New("not an image reference")
 
 var (
-	tagPattern    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
-	digestPattern = regexp.MustCompile(`^sha(256:[a-f0-9]{64}|512:[a-f0-9]{128})$`)
+	tagPattern    = lazy.Regexp(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+	digestPattern = lazy.Regexp(`^sha(256:[a-f0-9]{64}|512:[a-f0-9]{128})$`)
 )
 
 // ParseRef reads SCHEME:NAME, or NAME alone. A folder whose own name ends in what looks like a tag is written
@@ -63,10 +64,10 @@ func ParseRef(s string) (Ref, error) {
 
 // splitSelect takes the tag or digest off the path of an OCI layout.
 func splitSelect(s string) (dir, sel string) {
-	if at := strings.LastIndexByte(s, '@'); at >= 0 && digestPattern.MatchString(s[at+1:]) {
+	if at := strings.LastIndexByte(s, '@'); at >= 0 && digestPattern().MatchString(s[at+1:]) {
 		return s[:at], s[at+1:]
 	}
-	if at := strings.LastIndexByte(s, ':'); at >= 0 && tagPattern.MatchString(s[at+1:]) {
+	if at := strings.LastIndexByte(s, ':'); at >= 0 && tagPattern().MatchString(s[at+1:]) {
 		return s[:at], s[at+1:]
 	}
 	return s, ""
@@ -81,7 +82,7 @@ func (r Ref) String() string {
 	switch {
 	case r.Select == "":
 		return s
-	case digestPattern.MatchString(r.Select):
+	case digestPattern().MatchString(r.Select):
 		return s + "@" + r.Select
 	}
 	return s + ":" + r.Select

@@ -3,13 +3,13 @@ package lint
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/tightlip/tightlip/dockerfile"
 	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/internal/lazy"
 	"github.com/tightlip/tightlip/lint/caller"
 	"github.com/tightlip/tightlip/lint/flow"
 	"github.com/tightlip/tightlip/scan/detect"
@@ -266,10 +266,10 @@ func called(r *detect.Rule) string {
 }
 
 // plainValue is one that is no secret whatever it is used for: a number, a version, a path, a word of letters, an address without a password.
-var plainValue = regexp.MustCompile(`^(v?\d+([.x-][\w.+-]*)*|[~.]?[./][\w./@+-]*|[a-z][a-z0-9+.-]*://[^@\s]*|[A-Za-z]{1,40}([-_. /:][A-Za-z0-9.]{1,20}){0,8}|true|false|\*|.{1,3})$`)
+var plainValue = lazy.Regexp(`^(v?\d+([.x-][\w.+-]*)*|[~.]?[./][\w./@+-]*|[a-z][a-z0-9+.-]*://[^@\s]*|[A-Za-z]{1,40}([-_. /:][A-Za-z0-9.]{1,20}){0,8}|true|false|\*|.{1,3})$`)
 
 func harmless(value string) bool {
-	return plainValue.MatchString(value) && !strings.Contains(value, standIn)
+	return plainValue().MatchString(value) && !strings.Contains(value, standIn)
 }
 
 // env is a variable that each step and each container has.
@@ -309,7 +309,7 @@ func (c *checker) env(s *state, stage int, body dockerfile.Body, kv instructions
 			return fmt.Sprintf("%s is a secret: %s. It is in the file, and in the config of the image.", kv.Key, o.why)
 		}})
 	}
-	if hostChecking.MatchString(kv.Value) {
+	if hostChecking().MatchString(kv.Value) {
 		c.find(found{rule: sshHostChecking, at: at, key: kv.Key, stage: stage, detail: text("%s turns the check of the host's key off.", kv.Key)})
 	}
 }
@@ -362,7 +362,7 @@ func (s *state) expand(word string) flow.Value {
 	}
 	var out flow.Value
 	last := 0
-	for _, m := range reference.FindAllStringSubmatchIndex(word, -1) {
+	for _, m := range reference().FindAllStringSubmatchIndex(word, -1) {
 		if m[0] > 0 && word[m[0]-1] == '\\' {
 			continue
 		}
@@ -389,7 +389,7 @@ func (s *state) expand(word string) flow.Value {
 }
 
 // reference is a variable in a word: its name, and what is there instead or with it.
-var reference = regexp.MustCompile(`\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?([-+][^}]*))?[^}]*\})`)
+var reference = lazy.Regexp(`\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?([-+][^}]*))?[^}]*\})`)
 
 func submatch(s string, m []int, n int) string {
 	if m[2*n] < 0 {
@@ -406,11 +406,11 @@ func unquoted(s string) string {
 }
 
 // syntaxTag is the version of Docker's frontend.
-var syntaxTag = regexp.MustCompile(`^(?:docker\.io/)?(?:docker/dockerfile|docker/dockerfile-upstream):(\d+)\.(\d+)(?:\.\d+)?(-\w+)?`)
+var syntaxTag = lazy.Regexp(`^(?:docker\.io/)?(?:docker/dockerfile|docker/dockerfile-upstream):(\d+)\.(\d+)(?:\.\d+)?(-\w+)?`)
 
 // syntax compares the frontend that the file asks for with what it uses.
 func (c *checker) syntax() {
-	m := syntaxTag.FindStringSubmatch(c.file.Syntax())
+	m := syntaxTag().FindStringSubmatch(c.file.Syntax())
 	if m == nil || m[1] != "1" || c.child {
 		return
 	}

@@ -269,7 +269,7 @@ func anyNew(leaks, before []finding.Leak) bool {
 // argument makes a secret mount of an argument, and of the variables that have its value.
 func (m *mender) argument(name string) *attempt {
 	c := m.checker
-	if tag := syntaxTag.FindStringSubmatch(c.file.Syntax()); tag != nil && tag[1] == "1" && len(tag[2]) < 2 {
+	if tag := syntaxTag().FindStringSubmatch(c.file.Syntax()); tag != nil && tag[1] == "1" && len(tag[2]) < 2 {
 		return nil // env= is not known there
 	}
 	a := &attempt{arg: name, flags: []string{" --secret id=" + name + ",env=" + name}}

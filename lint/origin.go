@@ -8,6 +8,7 @@ import (
 
 	"github.com/tightlip/tightlip/dockerfile"
 	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/internal/lazy"
 	"github.com/tightlip/tightlip/lint/flow"
 	"github.com/tightlip/tightlip/scan/detect"
 )
@@ -117,10 +118,10 @@ func text(format string, args ...any) func() string {
 }
 
 // telltales are places where a command is given credentials that need not have the form of any: \x00 stands for the variable.
-var telltales = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)\b(?:authorization|private-token|job-token|deploy-token|x-api-key|x-jfrog-art-api|x-vault-token)["']?\s*[:=]\s*["']?(?:(?:basic|bearer|token)\s+)?\x00`),
-	regexp.MustCompile(`\bcurl\b[^|;]*\s(?:-\w*u|--user)[ =]?["']?\x00(?:[^:]|$)`),
-	regexp.MustCompile(`\bbundle(?:r)? config\s[^|;]*\x00`),
+var telltales = []func() *regexp.Regexp{
+	lazy.Regexp(`(?i)\b(?:authorization|private-token|job-token|deploy-token|x-api-key|x-jfrog-art-api|x-vault-token)["']?\s*[:=]\s*["']?(?:(?:basic|bearer|token)\s+)?\x00`),
+	lazy.Regexp(`\bcurl\b[^|;]*\s(?:-\w*u|--user)[ =]?["']?\x00(?:[^:]|$)`),
+	lazy.Regexp(`\bbundle(?:r)? config\s[^|;]*\x00`),
 }
 
 // used marks the origins that a text gives away: the detector would find a secret where their stand-ins are.
@@ -130,7 +131,7 @@ func (c *checker) used(content detect.Content, from []int, how string, line int)
 	}
 	for _, n := range from {
 		for _, t := range telltales {
-			if t.MatchString(strings.ReplaceAll(string(content.Data), standInOf(n), "\x00")) {
+			if t().MatchString(strings.ReplaceAll(string(content.Data), standInOf(n), "\x00")) {
 				c.mark(n, fmt.Sprintf("line %d gives it away: %s", line, how))
 			}
 		}

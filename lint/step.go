@@ -3,23 +3,23 @@ package lint
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/tightlip/tightlip/dockerfile"
 	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/internal/lazy"
 	"github.com/tightlip/tightlip/lint/flow"
 	"github.com/tightlip/tightlip/scan/detect"
 	"mvdan.cc/sh/v3/syntax"
 )
 
 var (
-	hostChecking = regexp.MustCompile(`(?i)StrictHostKeyChecking[\s="']+no\b`)
-	keyscan      = regexp.MustCompile(`\bssh-keyscan\b`)
-	pinned       = regexp.MustCompile(`ssh-keygen\s+-\w*l|SHA256:|sha256sum|\bdiff\b|\bcmp\b`)
-	queryToken   = regexp.MustCompile(`(?i)\b(?:curl|wget)\b[^|;&]*?https?://[^\s"'?]+\?[^\s"']*?\b(?:[\w-]*token|api_?key|secret|password|passwd|pwd|auth|sig)=(\$\{?\w+\}?|\$\([^)]*\)|[^\s"'&]{8,})`)
+	hostChecking = lazy.Regexp(`(?i)StrictHostKeyChecking[\s="']+no\b`)
+	keyscan      = lazy.Regexp(`\bssh-keyscan\b`)
+	pinned       = lazy.Regexp(`ssh-keygen\s+-\w*l|SHA256:|sha256sum|\bdiff\b|\bcmp\b`)
+	queryToken   = lazy.Regexp(`(?i)\b(?:curl|wget)\b[^|;&]*?https?://[^\s"'?]+\?[^\s"']*?\b(?:[\w-]*token|api_?key|secret|password|passwd|pwd|auth|sig)=(\$\{?\w+\}?|\$\([^)]*\)|[^\s"'&]{8,})`)
 )
 
 // step follows the secrets through a RUN.
@@ -69,7 +69,7 @@ func traces(shell []string) bool {
 }
 
 // shells are those whose scripts can be read.
-var shells = regexp.MustCompile(`(^|/)(sh|bash|ash|dash|zsh|ksh|busybox)$`)
+var shells = lazy.Regexp(`(^|/)(sh|bash|ash|dash|zsh|ksh|busybox)$`)
 
 // code is the script of a RUN, if a shell runs it that can be followed.
 func (c *checker) code(s *state, run *instructions.RunCommand, rest dockerfile.Body, script *flow.Script) (code dockerfile.Body, ok bool) {
@@ -85,15 +85,15 @@ func (c *checker) code(s *state, run *instructions.RunCommand, rest dockerfile.B
 		script.Text = strings.Join(words, " ")
 		return rest.To(min(1, len(rest.Text))), true // nothing in it has a place of its own
 	}
-	if len(s.shell) == 0 || !shells.MatchString(s.shell[0]) {
+	if len(s.shell) == 0 || !shells().MatchString(s.shell[0]) {
 		return rest, false
 	}
 	script.Text = rest.Text
 	first, _, more := strings.Cut(rest.Text, "\n")
-	if more && len(run.Files) > 0 && heredocAlone.MatchString(first) {
+	if more && len(run.Files) > 0 && heredocAlone().MatchString(first) {
 		inner := rest.From(len(first) + 1)
 		end := strings.LastIndex(strings.TrimRight(inner.Text, "\n"), "\n")
-		if inner = inner.To(max(end, 0)); strings.HasPrefix(inner.Text, "#!") && !shells.MatchString(strings.Fields(inner.Text[2:] + " ?")[0]) && !strings.Contains(strings.SplitN(inner.Text, "\n", 2)[0], "sh") {
+		if inner = inner.To(max(end, 0)); strings.HasPrefix(inner.Text, "#!") && !shells().MatchString(strings.Fields(inner.Text[2:] + " ?")[0]) && !strings.Contains(strings.SplitN(inner.Text, "\n", 2)[0], "sh") {
 			return inner, false
 		}
 		script.Text = inner.Text
@@ -102,7 +102,7 @@ func (c *checker) code(s *state, run *instructions.RunCommand, rest dockerfile.B
 	return rest, true
 }
 
-var heredocAlone = regexp.MustCompile(`^<<-?\s*["']?\w+["']?\s*$`)
+var heredocAlone = lazy.Regexp(`^<<-?\s*["']?\w+["']?\s*$`)
 
 // mounts brings what a RUN mounts to its script.
 func (c *checker) mounts(script *flow.Script, s *state, stage int, run *instructions.RunCommand, flags []dockerfile.Body) {
@@ -152,13 +152,13 @@ func (c *checker) secretMount(script *flow.Script, stage int, m *instructions.Mo
 
 // patterns finds what needs no following.
 func (c *checker) patterns(stage int, body dockerfile.Body) {
-	if m := hostChecking.FindStringIndex(body.Text); m != nil {
+	if m := hostChecking().FindStringIndex(body.Text); m != nil {
 		c.find(found{rule: sshHostChecking, at: placeIn(body, m[0], m[1]), stage: stage, detail: text("ssh takes any host for the right one.")})
 	}
-	if m := keyscan.FindStringIndex(body.Text); m != nil && !pinned.MatchString(body.Text) {
+	if m := keyscan().FindStringIndex(body.Text); m != nil && !pinned().MatchString(body.Text) {
 		c.find(found{rule: sshKeyscan, at: placeIn(body, m[0], m[1]), stage: stage, detail: text("Nothing compares the key with one that is known.")})
 	}
-	if m := queryToken.FindStringSubmatchIndex(body.Text); m != nil && !detect.Placeholder(strings.TrimLeft(body.Text[m[2]:m[3]], "$")) {
+	if m := queryToken().FindStringSubmatchIndex(body.Text); m != nil && !detect.Placeholder(strings.TrimLeft(body.Text[m[2]:m[3]], "$")) {
 		c.find(found{rule: networkSecret, at: placeIn(body, m[2], m[3]), stage: stage, detail: text("The address has the secret in its query: servers and proxies write that to their logs.")})
 	}
 }

@@ -5,9 +5,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // recognise returns the secret fields of v if it is of a known format, else nil.
@@ -24,12 +25,12 @@ func recognise(v []byte) []part {
 
 // secretName matches the names of fields that hold secrets, and publicName exceptions from it.
 var (
-	secretName = regexp.MustCompile(`(?i)pass|pwd|token|secret|key|auth|credential|private`)
-	publicName = regexp.MustCompile(`(?i)public|author|certificate|ur[il]$|(^|[_-])(id|type|name|email)$|[a-z]I[dD]$`)
+	secretName = lazy.Regexp(`(?i)pass|pwd|token|secret|key|auth|credential|private`)
+	publicName = lazy.Regexp(`(?i)public|author|certificate|ur[il]$|(^|[_-])(id|type|name|email)$|[a-z]I[dD]$`)
 )
 
 func looksSecret(name string) bool {
-	return secretName.MatchString(name) && !publicName.MatchString(name)
+	return secretName().MatchString(name) && !publicName().MatchString(name)
 }
 
 // named is a field with its name.
@@ -184,7 +185,7 @@ func isPlainURL(text string) bool {
 }
 
 // setting matches one line of a dotenv, properties, ini or npmrc file, or of flat YAML.
-var setting = regexp.MustCompile(`^(?:export |- )?\s*([\w./@:-]*[\w./@-])(?:\s*=\s*|:\s+|:$)(.*)$`)
+var setting = lazy.Regexp(`^(?:export |- )?\s*([\w./@:-]*[\w./@-])(?:\s*=\s*|:\s+|:$)(.*)$`)
 
 // settingFields are the values of a file that consists of nothing but names and values.
 func settingFields(v []byte) []part {
@@ -194,7 +195,7 @@ func settingFields(v []byte) []part {
 		if strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]") || line == "---" {
 			continue
 		}
-		match := setting.FindStringSubmatch(line)
+		match := setting().FindStringSubmatch(line)
 		if match == nil || strings.Trim(match[2], "=|>-") == "" && !strings.HasSuffix(line, ":") {
 			return nil
 		}

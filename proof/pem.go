@@ -8,17 +8,18 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
-	"regexp"
 	"strings"
+
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // pemBlock matches one block, also where newlines are written \n.
-var pemBlock = regexp.MustCompile(`(?s)-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END [A-Z0-9 ]+-----`)
+var pemBlock = lazy.Regexp(`(?s)-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END [A-Z0-9 ]+-----`)
 
 // pemFields are the contents of the blocks that are not public; if all are, of all of them. Text around the blocks
 // counts only if it is of a known format too.
 func pemFields(v []byte) []part {
-	blocks := pemBlock.FindAllSubmatch(v, -1)
+	blocks := pemBlock().FindAllSubmatch(v, -1)
 	if blocks == nil {
 		return nil
 	}
@@ -33,7 +34,7 @@ func pemFields(v []byte) []part {
 			parts = append(parts, pemBody(block[2])...)
 		}
 	}
-	return append(parts, recognise(pemBlock.ReplaceAll(v, nil))...)
+	return append(parts, recognise(pemBlock().ReplaceAll(v, nil))...)
 }
 
 func isPublicBlock(label string) bool {

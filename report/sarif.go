@@ -7,10 +7,10 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // The objects of SARIF 2.1.0 that a scan needs: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html.
@@ -178,7 +178,7 @@ func artifact(s *Scan, l *finding.Leak) (sarifArtifact, int) {
 	return sarifArtifact{URI: percentEncoded(imagePath(s, l))}, max(l.Line, 1)
 }
 
-var unsafeInPath = regexp.MustCompile(`[^A-Za-z0-9._/-]+`)
+var unsafeInPath = lazy.Regexp(`[^A-Za-z0-9._/-]+`)
 
 // imagePath is a path for a place in an image, such as "registry/app_1.0/etc/npmrc": no such file is in the repository.
 func imagePath(s *Scan, l *finding.Leak) string {
@@ -194,7 +194,7 @@ func imagePath(s *Scan, l *finding.Leak) string {
 		inside += "!/" + l.Inner
 	}
 	// Each half loses its ".." before it could lead out of the whole.
-	return cmp.Or(relative(unsafeInPath.ReplaceAllString(s.name(), "_")), "image") + path.Clean("/"+inside)
+	return cmp.Or(relative(unsafeInPath().ReplaceAllString(s.name(), "_")), "image") + path.Clean("/"+inside)
 }
 
 // relative is the path of a file in the repository as GitHub and GitLab want it.
@@ -219,12 +219,12 @@ func message(s string) sarifText {
 	return sarifText{Text: s}
 }
 
-var semver = regexp.MustCompile(`^v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?)$`)
+var semver = lazy.Regexp(`^v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?)$`)
 
 // driver is the tool with its rules.
 func driver(version string, rules []sarifRule) sarifDriver {
 	d := sarifDriver{Name: "tightlip", Version: version, Rules: rules}
-	if m := semver.FindStringSubmatch(version); m != nil {
+	if m := semver().FindStringSubmatch(version); m != nil {
 		d.SemanticVersion = m[1]
 	}
 	return d

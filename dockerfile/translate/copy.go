@@ -8,6 +8,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/tightlip/tightlip/dockerfile"
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // copyFlags are the flags of COPY and ADD that only BuildKit has.
@@ -79,11 +80,11 @@ func headOf(text string, docs []instructions.SourceContent) string {
 }
 
 // flagsOf are the flags behind an instruction's keyword, with the white space, and line continuations, behind each.
-var flagsOf = regexp.MustCompile(`^\s*\S+\s+((?:--\S+(?:\s|\\\n|` + "`\\n" + `)+)*)`)
+var flagsOf = lazy.Regexp(`^\s*\S+\s+((?:--\S+(?:\s|\\\n|` + "`\\n" + `)+)*)`)
 
 // dropFlag takes a flag, with or without a value, out of an instruction.
 func dropFlag(text, flag string) string {
-	at := flagsOf.FindStringSubmatchIndex(text)
+	at := flagsOf().FindStringSubmatchIndex(text)
 	if at == nil {
 		return text
 	}

@@ -4,16 +4,16 @@ import (
 	"cmp"
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/tightlip/tightlip/broker/shim"
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // variableName is what every shell takes for a variable. Anything else it might run as a command, and print.
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var variableName = lazy.Regexp(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // runWithMounts translates a RUN for a builder that has mounts, but not all of their forms, or no heredocs.
 func (t *translation) runWithMounts(s state, c *instructions.RunCommand, at []parser.Range) ([]string, error) {
@@ -58,7 +58,7 @@ func (t *translation) secretsAsFiles(c *instructions.RunCommand, at []parser.Ran
 			continue
 		}
 		mount := secretMount(m)
-		if strings.ContainsAny(mount.ID+mount.Target, "$,\"' ") || !variableName.MatchString(mount.Env) {
+		if strings.ContainsAny(mount.ID+mount.Target, "$,\"' ") || !variableName().MatchString(mount.Env) {
 			return nil, "", t.fail(at, "a secret with such a name cannot be a variable with this builder", "env=NAME of letters, digits and _")
 		}
 		file := fmt.Sprintf("/dev/tightlip-%d", n)

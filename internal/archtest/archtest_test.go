@@ -19,6 +19,7 @@ var layers = []struct {
 	name    string
 	imports []string
 }{
+	{"internal/lazy", nil},
 	{"internal/suggest", nil},
 	{"internal/cachedir", nil},
 	{"finding", nil},
@@ -65,6 +66,9 @@ var layers = []struct {
 	{"cmd/tightlip", []string{"internal/cli"}},
 	{"cmd/tightlip-shim", []string{"broker/shim"}},
 }
+
+// everywhere is what any package may import.
+const everywhere = "internal/lazy"
 
 // openers lists the packages that may open a secret.Value.
 var openers = []string{
@@ -124,7 +128,7 @@ func TestLayers(t *testing.T) {
 			if !ours {
 				continue
 			}
-			if !allowed(layers[i].imports, dep) {
+			if dep != everywhere && !allowed(layers[i].imports, dep) {
 				t.Errorf("%s imports %s, which its layer does not allow", name, dep)
 			}
 			if place[dep] >= i {

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/tightlip/tightlip/finding"
 	"github.com/tightlip/tightlip/image"
+	"github.com/tightlip/tightlip/internal/lazy"
 	"github.com/tightlip/tightlip/scan/leaks"
 )
 
@@ -83,12 +83,12 @@ func (a *app) runExtract(ctx context.Context, o *scanOptions, name, fingerprint 
 }
 
 // unusual are characters that a file of ours has none of in its name.
-var unusual = regexp.MustCompile(`[^A-Za-z0-9._-]`)
+var unusual = lazy.Regexp(`[^A-Za-z0-9._-]`)
 
 // extractName is what the file of a finding is called here: never as a tool would read it, and never what an image would have it be.
 func extractName(f finding.Leak) string {
 	if f.Path == "" {
 		return "leaked-" + f.Fingerprint + ".json"
 	}
-	return "leaked-" + strings.TrimLeft(unusual.ReplaceAllString(path.Base(f.Path), "_"), ".")
+	return "leaked-" + strings.TrimLeft(unusual().ReplaceAllString(path.Base(f.Path), "_"), ".")
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -95,6 +96,7 @@ func (a *app) runLint(ctx context.Context, o *lintOptions) error {
 	if err != nil {
 		return err
 	}
+	debug.SetGCPercent(400) // most checks end before there is anything to collect
 	p := &project{options: o, meter: newMeter(a.streams.Err, "checking")}
 	if p.ignores, err = o.readIgnores(o.folder, "."); err != nil {
 		return err

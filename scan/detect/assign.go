@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // nameAnchors are parts of the names of settings that hold secrets, in any case.
@@ -98,10 +99,10 @@ func (s *search) setting() {
 }
 
 // reference is a variable that stands for a value.
-var reference = lazily(`^(\$\{?[A-Za-z_][A-Za-z0-9_]*\}?|\$\(.*\)|\{\{.*\}\}|%[A-Za-z_]+%|<.*>)$`)
+var reference = lazy.Regexp(`^(\$\{?[A-Za-z_][A-Za-z0-9_]*\}?|\$\(.*\)|\{\{.*\}\}|%[A-Za-z_]+%|<.*>)$`)
 
 // placeShape is a path or an address.
-var placeShape = lazily(`^(~?/|\./|\.\./)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]*)*$|^[a-z][a-z0-9+.-]*://`)
+var placeShape = lazy.Regexp(`^(~?/|\./|\.\./)[A-Za-z0-9._-]+(/[A-Za-z0-9._-]*)*$|^[a-z][a-z0-9+.-]*://`)
 
 // isPlace tells whether a value says where a secret is, in words.
 func isPlace(value string) bool {
@@ -115,7 +116,7 @@ type span struct {
 }
 
 // assignment is what stands between the name of a setting and its value: of shells, programs, JSON, YAML, XML, command lines.
-var assignment = lazily(`^(?:\\?["'])?\]?(?:[ \t]{0,24}(?:(?::[ \t]*(?:string|str|String|&'static str|&str|char \*|const char \*)[ \t]*=|(?:string|str)[ \t]*=)|:=|=>|===?|[:=]|>|,)[ \t]{0,8}|` +
+var assignment = lazy.Regexp(`^(?:\\?["'])?\]?(?:[ \t]{0,24}(?:(?::[ \t]*(?:string|str|String|&'static str|&str|char \*|const char \*)[ \t]*=|(?:string|str)[ \t]*=)|:=|=>|===?|[:=]|>|,)[ \t]{0,8}|` +
 	`</name>\s{0,40}<value>|\{(?:["'])|[ \t]{1,8}\(?["']|\(["']|[ \t]{1,8}(?:is|to|WITH|BY|FOR \S{1,40}) ["'])`)
 
 // valueAfter finds the value that is assigned to the name in text[start:end]. bare says that blanks alone may stand between them.
@@ -235,9 +236,9 @@ func thoughtUp(value string, settings bool) bool {
 }
 
 var (
-	uuidShape = lazily(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	parts     = lazily(`^[A-Za-z_][A-Za-z0-9]*([._:/-][A-Za-z0-9_]+)+(\(.*)?$`) // of programs, as long as they are words
-	harmless  = lazily(`^(/|\./|\.\./|~/|[a-z][a-z0-9+.-]*://|[A-Za-z]:\\)|` +  // paths, addresses
+	uuidShape = lazy.Regexp(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	parts     = lazy.Regexp(`^[A-Za-z_][A-Za-z0-9]*([._:/-][A-Za-z0-9_]+)+(\(.*)?$`) // of programs, as long as they are words
+	harmless  = lazy.Regexp(`^(/|\./|\.\./|~/|[a-z][a-z0-9+.-]*://|[A-Za-z]:\\)|` +  // paths, addresses
 		`^[A-Za-z0-9_.-]+\.(go|py|js|ts|rb|c|h|cc|json|ya?ml|toml|xml|txt|md|html?|png|svg|pem|key|crt|cfg|conf|ini|sh|so|com|org|net|io|example)$|` +
 		`%[sdvqxr]|\{[a-zA-Z_0-9.]*\}|\\[nrtux]|\$\(|[a-zA-Z0-9_]\(|^Test[A-Z/]|^\(|^[A-Za-z][A-Za-z0-9_.-]*=[^=]|^[a-z0-9.-]+:\d{1,5}$|\[-?\d+\]|^(bytes|varint|fixed32|fixed64),\d|^\d{4}-\d\d-\d\d|/\d{8}/|%2F\d{8}%2F|^--?[a-z]|^[a-z]+:/|^[!+-][A-Z0-9]+:|^\d:\d|^AgB[A-Za-z0-9+/]{200}|^sha(1|256|384|512)[-:=]|\[\]|->|::|&&|\|\||[{}]`)
 )

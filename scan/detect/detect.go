@@ -10,10 +10,8 @@ import (
 	"bytes"
 	"cmp"
 	"hash/maphash"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/tightlip/tightlip/finding"
 )
@@ -389,11 +387,6 @@ func (s *search) dropVectors() {
 		}
 	}
 	s.found = slices.DeleteFunc(s.found, func(m Match) bool { return vector(m) && times[strings.ToLower(m.Key)] > manyVectors })
-}
-
-// lazily is a pattern that is compiled at its first use: most commands of the program need none.
-func lazily(pattern string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 }
 
 // hint is what may be shown of a value: its first four characters if it is longer than 16, else nothing.

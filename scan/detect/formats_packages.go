@@ -1,9 +1,12 @@
 package detect
 
-import "github.com/tightlip/tightlip/finding"
+import (
+	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/internal/lazy"
+)
 
 // netrcEntry is a machine's entry in a netrc, up to the password. The machine's name has a dot.
-var netrcEntry = lazily(`^machine\s+\S+\.[^\s\\]+(?:(?:\s|\\n)+(?:account|login)\s+\S+)*(?:\s|\\n)+password\s+\S`)
+var netrcEntry = lazy.Regexp(`^machine\s+\S+\.[^\s\\]+(?:(?:\s|\\n)+(?:account|login)\s+\S+)*(?:\s|\\n)+password\s+\S`)
 
 // hasNetrcEntry tells the lines of a netrc from the many other texts with the word "machine" in them.
 func hasNetrcEntry(text []byte) bool {

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // part is what of a setting's value is a credential. The zero value is no credential.
@@ -29,7 +31,7 @@ func plain(_, value string) part {
 }
 
 // elsewhere is for paths, addresses, and connection strings.
-var elsewhere = lazily(`^(/|\./|\.\./|~/|file:|[A-Za-z]:\\)|://|^[A-Za-z][\w .]*=[^;]*;`)
+var elsewhere = lazy.Regexp(`^(/|\./|\.\./|~/|file:|[A-Za-z]:\\)|://|^[A-Za-z][\w .]*=[^;]*;`)
 
 // named takes the password in an address or connection string, and the values of settings that are called secrets.
 func named(key, value string) part {
@@ -58,7 +60,7 @@ func hardToGuess(_, value string) part {
 
 // of takes values of a certain shape.
 func of(shape string) judge {
-	re := lazily(`^(?:` + shape + `)$`)
+	re := lazy.Regexp(`^(?:` + shape + `)$`)
 	return func(key, value string) part {
 		if !re().MatchString(value) {
 			return part{}
@@ -69,7 +71,7 @@ func of(shape string) judge {
 
 // within takes the first group of a shape that values start with.
 func within(shape string) judge {
-	re := lazily(`^(?:` + shape + `)`)
+	re := lazy.Regexp(`^(?:` + shape + `)`)
 	return func(_, value string) part {
 		m := re().FindStringSubmatchIndex(value)
 		if m == nil || placeholder(value[m[2]:m[3]]) {
@@ -88,7 +90,7 @@ func sealed(_, value string) part {
 }
 
 // hashShape is what crypt makes of passwords, and the likes of it.
-var hashShape = lazily(`^(\$[0-9A-Za-z-]+\$.{8,}|\{[A-Z0-9]*SHA[0-9]*\}.{8,}|[./0-9A-Za-z]{13}|(argon2|sha1|sha256|pbkdf2)[a-z0-9_]*[:$].{16,})$`)
+var hashShape = lazy.Regexp(`^(\$[0-9A-Za-z-]+\$.{8,}|\{[A-Z0-9]*SHA[0-9]*\}.{8,}|[./0-9A-Za-z]{13}|(argon2|sha1|sha256|pbkdf2)[a-z0-9_]*[:$].{16,})$`)
 
 // hashed takes what passwords are compared with.
 func hashed(_, value string) part {
@@ -173,7 +175,7 @@ func inURL(_, value string) (found part) {
 }
 
 // passwordIn finds the password in connection strings, "Server=…;Password=…" and "host=… password=…".
-var passwordIn = lazily(`(?i)(?:^|[;,& ?])(?:password|pwd|accountkey|sharedaccesskey|secret)\s*=\s*['"]?([^;,&'" ]+)`)
+var passwordIn = lazy.Regexp(`(?i)(?:^|[;,& ?])(?:password|pwd|accountkey|sharedaccesskey|secret)\s*=\s*['"]?([^;,&'" ]+)`)
 
 // connection takes the password in an address or in a connection string.
 func connection(key, value string) part {

@@ -121,6 +121,14 @@ func rarest(text string) int {
 // letterShare is how many of a thousand characters of a text are each letter.
 var letterShare = [26]float64{65, 12, 30, 35, 105, 18, 17, 45, 58, 2, 7, 35, 22, 58, 60, 20, 1, 55, 52, 75, 24, 9, 15, 3, 16, 1}
 
+// chances are what surprises between letters, which are in steps of 1/1.5 bits, stand for.
+var chances = func() (out [64]float64) {
+	for n := range out {
+		out[n] = math.Exp2(-float64(n) / 1.5)
+	}
+	return out
+}()
+
 // frequency is about how often two bytes follow each other in programs and texts, of a thousand.
 func frequency(a, b byte) float64 {
 	share := 1.0
@@ -136,7 +144,7 @@ func frequency(a, b byte) float64 {
 		return 5 // lines of signs, comments
 	}
 	if isLower(a|0x20) && isLower(b|0x20) {
-		return share * math.Exp2(-surpriseAfter(a|0x20, b|0x20))
+		return share * chances[int(1.5*surpriseAfter(a|0x20, b|0x20)+0.5)]
 	}
 	return share / 60
 }

@@ -3,14 +3,16 @@ package detect
 import (
 	"regexp"
 	"strings"
+
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // What is masked although it may be no credential: passwords in addresses, and what follows the name of a secret in a command.
 var (
-	inAddress = lazily(`//?[^/\s@:'"]*:([^/\s'"]+)@`)
-	afterName = lazily(`(?i)(?:passw(?:or)?d|passphrase|token|secret|pwd|api_?-?key|[_-]pw|[_-]pass|[_-]auth|credential|private_?key|access_?key)[a-z0-9_.-]*["']?(?:=|:[ \t]?|[ \t]+)["']?([^\s"'|;]{3,})`)
-	assigned  = lazily(`(?i)^(?:/bin/sh -c )?(?:#\(nop\) *)?(?:ENV|ARG|LABEL) +["']?[a-z0-9_.-]*(?:pass|token|secret|pwd|_pw|key|cred|auth)[a-z0-9_.-]*["']?[= ](.+)$`)
-	mounts    = lazily(`^(/run/secrets/|\$|type=|id=|--)`)
+	inAddress = lazy.Regexp(`//?[^/\s@:'"]*:([^/\s'"]+)@`)
+	afterName = lazy.Regexp(`(?i)(?:passw(?:or)?d|passphrase|token|secret|pwd|api_?-?key|[_-]pw|[_-]pass|[_-]auth|credential|private_?key|access_?key)[a-z0-9_.-]*["']?(?:=|:[ \t]?|[ \t]+)["']?([^\s"'|;]{3,})`)
+	assigned  = lazy.Regexp(`(?i)^(?:/bin/sh -c )?(?:#\(nop\) *)?(?:ENV|ARG|LABEL) +["']?[a-z0-9_.-]*(?:pass|token|secret|pwd|_pw|key|cred|auth)[a-z0-9_.-]*["']?[= ](.+)$`)
+	mounts    = lazy.Regexp(`^(/run/secrets/|\$|type=|id=|--)`)
 )
 
 // Mask is a text without the credentials that Find would find in it, each of them as often as it occurs, and without passwords in
@@ -75,7 +77,7 @@ func (m *masker) String() string {
 }
 
 // randomWord is a run of characters in a command that may have been made by chance. Digests have a sign in front that says so.
-var randomWord = lazily(`(?:(?:sha256|sha512|file|dir|multi):)?[A-Za-z0-9+/_.!*-]{16,}={0,2}`)
+var randomWord = lazy.Regexp(`(?:(?:sha256|sha512|file|dir|multi):)?[A-Za-z0-9+/_.!*-]{16,}={0,2}`)
 
 // maskRandom is a text without what looks as if it was made by chance.
 func maskRandom(text string) string {

@@ -1,5 +1,7 @@
 package detect
 
+import "github.com/tightlip/tightlip/internal/lazy"
+
 // modelTokens are those of makers and hosts of AI models, and of tools around them.
 var modelTokens = []token{
 	{
@@ -121,7 +123,7 @@ var modelTokens = []token{
 	},
 }
 
-var openAIKey = lazily(`(?:sk-(?:proj|svcacct|admin)-[\w-]{20,100}|sk-[0-9A-Za-z]{20})T3BlbkFJ[\w-]{20,100}`)
+var openAIKey = lazy.Regexp(`(?:sk-(?:proj|svcacct|admin)-[\w-]{20,100}|sk-[0-9A-Za-z]{20})T3BlbkFJ[\w-]{20,100}`)
 
 // openAI finds a key by the base64 of OpenAI that all of them have in the middle.
 func openAI(text []byte, at int) (start, end int, ok bool) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 var awsKeyIDs = []string{"AKIA", "ASIA", "ABIA", "ACCA"}
@@ -321,8 +322,8 @@ func bedrock(value []byte) bool {
 }
 
 var (
-	awsID     = lazily(`^(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}`)
-	awsSecret = lazily(`(?:^|[^0-9A-Za-z/+_.-])([0-9A-Za-z/+]{40})(?:[^0-9A-Za-z/+=_.-]|$)`)
+	awsID     = lazy.Regexp(`^(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}`)
+	awsSecret = lazy.Regexp(`(?:^|[^0-9A-Za-z/+_.-])([0-9A-Za-z/+]{40})(?:[^0-9A-Za-z/+=_.-]|$)`)
 )
 
 // awsNearness is how far from its id, in bytes, a secret key may be.

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"slices"
+
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // serviceTokens are those of services for messages, mail, monitoring and work together.
@@ -322,7 +324,7 @@ func telegramBot(text []byte, at int) (start, end int, ok bool) {
 	return start, end, mixed(text[at:end])
 }
 
-var discordToken = lazily(`^[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,38}`)
+var discordToken = lazy.Regexp(`^[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,38}`)
 
 // discordBot finds a token after something that tells what it is: base64 of the bot's number, of a time, and a signature.
 func discordBot(text []byte, at int) (start, end int, ok bool) {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // secretWords are what a setting is called that holds a secret. A list of several words means that they follow each other.
@@ -129,7 +131,7 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 func isAlnum(c byte) bool { return isUpper(c) || isLower(c) || isDigit(c) }
 
 // references are values that stand for others: variables, templates, commands, mounts.
-var references = lazily(`^(\$[A-Za-z_{(\[]|%[A-Za-z_]|\{\{|\{%|<[%?]?[A-Za-z_= -]|\[[A-Za-z_ -]+\]$|@[A-Za-z_.-]+@$|\$\$|\(\(|__[A-Z0-9_]+__$|#\{|&[A-Za-z_]|\*[A-Za-z_]|!(vault|secret|reference|Ref|Sub|GetAtt|env|ENV)\b|` +
+var references = lazy.Regexp(`^(\$[A-Za-z_{(\[]|%[A-Za-z_]|\{\{|\{%|<[%?]?[A-Za-z_= -]|\[[A-Za-z_ -]+\]$|@[A-Za-z_.-]+@$|\$\$|\(\(|__[A-Z0-9_]+__$|#\{|&[A-Za-z_]|\*[A-Za-z_]|!(vault|secret|reference|Ref|Sub|GetAtt|env|ENV)\b|` +
 	`(env|vault|ref|file|cmd|op|secret|secrets|ssm|arn|aws|gcp|azure|kms|keyring|keychain|bws|doppler|resolve|valueFrom|awsssm|awskms|sops|encrypted|ENC|enc)[:(\[])|` +
 	`\$\{[A-Za-z_]|^\{[A-Za-z0-9+/=]+\}$|^%\([a-z_]+\)s$|^process\.env|^os\.(environ|getenv)|^(System\.)?getenv|^ENV\[`)
 

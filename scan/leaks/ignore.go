@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/internal/lazy"
 	"github.com/tightlip/tightlip/scan/detect"
 )
 
@@ -63,7 +63,7 @@ func ParseIgnores(r io.Reader) (*Ignores, error) {
 		if _, err := time.Parse(time.DateOnly, i.until); i.until != "" && err != nil {
 			return nil, fmt.Errorf("line %d: %q is no day like 2027-01-31", n+1, i.until)
 		}
-		if fingerprintShape.MatchString(fields[0]) {
+		if fingerprintShape().MatchString(fields[0]) {
 			i.fingerprint = fields[0]
 		} else {
 			i.rule, i.pattern, _ = strings.Cut(fields[0], ":")
@@ -76,7 +76,7 @@ func ParseIgnores(r io.Reader) (*Ignores, error) {
 	return &out, nil
 }
 
-var fingerprintShape = regexp.MustCompile(`^[0-9a-f]{16}$`)
+var fingerprintShape = lazy.Regexp(`^[0-9a-f]{16}$`)
 
 // ParseBaseline makes ignores of a report of an earlier scan, one object or a list of them.
 func ParseBaseline(r io.Reader) (*Ignores, error) {

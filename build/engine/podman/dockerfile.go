@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/dockerfile"
 	"github.com/tightlip/tightlip/dockerfile/translate"
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // documents is the context that holds the documents of COPY <<EOF.
@@ -102,7 +102,7 @@ func (b *result) translate() ([]byte, error) {
 	if len(tr.Steps) > 0 {
 		if chroot() {
 			// There, no mount below /dev is seen.
-			tr.Dockerfile = belowDev.ReplaceAll(tr.Dockerfile, []byte("/run/secrets/tightlip-$1"))
+			tr.Dockerfile = belowDev().ReplaceAll(tr.Dockerfile, []byte("/run/secrets/tightlip-$1"))
 		}
 		for i, line := range tr.Lines {
 			if line <= len(lines) {
@@ -132,10 +132,10 @@ func (b *result) fingerprint(id string) (flag string, ok bool) {
 }
 
 // belowDev is where a translation puts the file of a secret that is a variable.
-var belowDev = regexp.MustCompile(`/dev/tightlip-([0-9])`)
+var belowDev = lazy.Regexp(`/dev/tightlip-([0-9])`)
 
 // bare is a mount's option that buildah 1.28 dies of unless it has a value.
-var bare = regexp.MustCompile(`(--mount=\S*?,required)(,|\s)`)
+var bare = lazy.Regexp(`(--mount=\S*?,required)(,|\s)`)
 
 // plainFlags writes options of mounts as old tools want them.
 func plainFlags(f *dockerfile.File) []dockerfile.Edit {
@@ -146,7 +146,7 @@ func plainFlags(f *dockerfile.File) []dockerfile.Edit {
 				continue
 			}
 			text := f.Text(c.Location())
-			if plain := bare.ReplaceAllString(text, "$1=true$2"); plain != text {
+			if plain := bare().ReplaceAllString(text, "$1=true$2"); plain != text {
 				edits = append(edits, dockerfile.EditOf(c.Location(), plain))
 			}
 		}

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // The kinds of residue, after the tool's name.
@@ -41,14 +41,14 @@ func Remove(ctx context.Context, r build.Residue, o Options) error {
 	if strings.HasSuffix(r.Kind, imageKind) {
 		return e.removeUnnamed(ctx, r.ID)
 	}
-	if !filepath.IsAbs(r.ID) || !folderName.MatchString(filepath.Base(r.ID)) {
+	if !filepath.IsAbs(r.ID) || !folderName().MatchString(filepath.Base(r.ID)) {
 		return errors.New("it is no folder of a build") // processes are found by its name
 	}
 	return e.sweep(ctx, r.ID)
 }
 
 // folderName is what the folder of a build is called.
-var folderName = regexp.MustCompile(`^p[A-Z2-7]{10}$`)
+var folderName = lazy.Regexp(`^p[A-Z2-7]{10}$`)
 
 // sweep ends the steps of a build that still run and removes its containers. Both tools leave the current step's container when
 // they are told to end, with its secrets, and podman even the step.
