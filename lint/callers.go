@@ -88,7 +88,8 @@ func (p *project) callerLeak(b *caller.Build, rule *detect.Rule, at place, key, 
 		Key: key, Detail: det.Mask(detail), Fix: rule.Fix, Source: &finding.Source{File: b.File, Line: at.line},
 	}
 	text := p.sources[b.File]
-	quote(det, &l, lineOf(text, at.line))
+	raw := lineOf(text, at.line)
+	quote(&l, raw, det.MaskCommand(raw))
 	for n := at.line; n > 0 && n >= at.line-1; n-- {
 		if line := lineOf(text, n); n == at.line || strings.HasPrefix(strings.TrimSpace(line), "#") || strings.HasPrefix(strings.TrimSpace(line), "//") {
 			if why := finding.Ignored(line, rule.ID, time.Now()); why != "" {

@@ -24,14 +24,19 @@ type checker struct {
 	context *buildContext   // nil: it is not known
 	targets []string
 	child   bool // it is made of ONBUILD instructions
+	bare    bool // the findings need no quotes
 
-	global  map[string]variable // of ARGs before the first FROM
-	reached []bool              // the stages whose layers and config are the image's
-	states  []*state            // of the stages at their ends
-	origins []*origin
-	found   []found
-	steps   []runStep
-	gaps    []Unread
+	global   map[string]flow.Value // of ARGs before the first FROM
+	reached  []bool                // the stages whose layers and config are the image's
+	states   []*state              // of the stages at their ends
+	origins  []*origin
+	found    []found
+	steps    []runStep
+	sources  []string // that are copied from the context
+	commands []string // of containers
+	gaps     []Unread
+	masked   map[int]string // lines
+	skipped  []string       // checks of BuildKit that the file turns off
 }
 
 // runStep is a RUN, as fixes need it.
@@ -87,18 +92,18 @@ func (c *checker) base(i int) int {
 
 // globals notes the arguments before the first stage, which stages take over by name.
 func (c *checker) globals() {
-	c.global = map[string]variable{}
+	c.global = map[string]flow.Value{}
 	for _, a := range c.file.Args() {
 		for _, kv := range a.Args {
 			if kv.Value != nil {
-				c.global[kv.Key] = variable{value: flow.Value{Text: unquoted(*kv.Value)}}
+				c.global[kv.Key] = flow.Value{Text: unquoted(*kv.Value)}
 			}
 			value := ""
 			if kv.Value != nil {
 				value = unquoted(*kv.Value)
 			}
 			if _, literal := c.setting(kv.Key, value); literal || !c.file.Declares(kv.Key) {
-				c.arg(&state{vars: map[string]variable{}}, -1, a, kv)
+				c.arg(&state{vars: map[string]flow.Value{}}, -1, a, kv)
 			}
 		}
 	}
@@ -106,7 +111,7 @@ func (c *checker) globals() {
 
 // stage follows the instructions of a stage.
 func (c *checker) stage(i int) {
-	s := &state{vars: map[string]variable{}, files: map[string]flow.Origins{}, dir: "/", shell: []string{"/bin/sh", "-c"}}
+	s := &state{vars: map[string]flow.Value{}, files: map[string]flow.Origins{}, dir: "/", shell: []string{"/bin/sh", "-c"}}
 	if b := c.base(i); b >= 0 {
 		base := c.states[b]
 		s = &state{maps.Clone(base.vars), maps.Clone(base.files), base.dir, base.shell, base.user}
@@ -151,10 +156,11 @@ func (c *checker) instruction(s *state, i int, cmd instructions.Command) {
 		c.copied(s, i, &copying{body: body, sources: cmd.SourcePaths, contents: cmd.SourceContents, dest: cmd.DestPath, from: cmd.From})
 	case *instructions.RunCommand:
 		for _, v := range s.vars {
-			c.keep(v.value.From)
+			c.keep(v.From)
 		}
 		c.step(s, i, cmd, body)
 	case *instructions.CmdCommand, *instructions.EntrypointCommand, *instructions.HealthCheckCommand:
+		c.commands = append(c.commands, body.Text)
 		c.literals(i, body, detect.Content{Data: []byte(body.Text), Kind: detect.Command}, literalSecret)
 	}
 }
@@ -189,13 +195,14 @@ func (c *checker) arg(s *state, stage int, cmd instructions.ArgCommand, kv instr
 	if given {
 		value = s.expand(unquoted(*kv.Value)).Text
 	} else if g, ok := c.global[kv.Key]; ok {
-		value, given = g.value.Text, true
+		value, given = g.Text, true
 	}
 	o := &origin{kind: fromArg, name: kv.Key, stage: stage}
 	_, body := c.file.Body(cmd.Location()).Keyword()
 	o.at = named(body, kv.Key)
 	caller, filled := c.filled(kv.Key)
 	m, literal := c.setting(kv.Key, value)
+	o.preset = value != "" && !literal
 	switch {
 	case filled:
 		o.sure, o.why = true, caller
@@ -204,14 +211,14 @@ func (c *checker) arg(s *state, stage int, cmd instructions.ArgCommand, kv instr
 		if !detect.SecretName(kv.Key) {
 			c.find(found{rule: literalSecret, at: o.at, key: kv.Key, stage: stage, detail: text("%s has a default that is a secret: %s.", kv.Key, called(m.Rule))})
 		}
-	case detect.SecretName(kv.Key) && !strings.HasSuffix(strings.ToLower(kv.Key), "_proxy") && (value == "" || !detect.Placeholder(value) && !harmless(value)):
+	case detect.SecretName(kv.Key) && !strings.HasSuffix(strings.ToLower(kv.Key), "_proxy") && (value == "" || !placeholder(value) && !harmless(value)):
 		o.sure, o.why = true, "its name says so"
 	case given && value != "" && harmless(value):
-		s.vars[kv.Key] = variable{value: flow.Value{Text: value}}
+		s.vars[kv.Key] = flow.Value{Text: value}
 		return
 	}
 	n := c.add(o)
-	s.vars[kv.Key] = variable{value: flow.Value{Text: standInOf(n), From: flow.Origins{n}}}
+	s.vars[kv.Key] = flow.Value{Text: standInOf(n), From: flow.Origins{n}}
 	c.find(found{rule: secretArg, at: o.at, key: kv.Key, from: []int{n}, stage: stage, detail: func() string { return c.argDetail(o) }})
 }
 
@@ -269,8 +276,14 @@ func called(r *detect.Rule) string {
 var plainValue = lazy.Regexp(`^(v?\d+([.x-][\w.+-]*)*|[~.]?[./][\w./@+-]*|[a-z][a-z0-9+.-]*://[^@\s]*|[A-Za-z]{1,40}([-_. /:][A-Za-z0-9.]{1,20}){0,8}|true|false|\*|.{1,3})$`)
 
 func harmless(value string) bool {
-	return plainValue().MatchString(value) && !strings.Contains(value, standIn)
+	return len(value) <= maxPlain && plainValue().MatchString(value) && !strings.Contains(value, standIn)
 }
+
+// placeholder tells whether a value only stands for one.
+func placeholder(value string) bool { return len(value) <= maxPlain && detect.Placeholder(value) }
+
+// maxPlain is how many bytes a value may have that is no secret by its looks.
+const maxPlain = 256
 
 // env is a variable that each step and each container has.
 func (c *checker) env(s *state, stage int, body dockerfile.Body, kv instructions.KeyValuePair) {
@@ -280,6 +293,7 @@ func (c *checker) env(s *state, stage int, body dockerfile.Body, kv instructions
 	switch {
 	case len(value.From) > 0:
 		o := &origin{kind: fromEnv, name: kv.Key, at: at, stage: stage, parents: value.From, alias: len(value.From) == 1 && value.Text == standInOf(value.From[0])}
+		o.preset = strings.ContainsAny(kv.Value, "-+")
 		n := c.add(o)
 		if !o.alias {
 			c.expand(s, kv.Value)
@@ -288,23 +302,23 @@ func (c *checker) env(s *state, stage int, body dockerfile.Body, kv instructions
 			c.mark(n, fmt.Sprintf("line %d makes it %s", at.line, kv.Key))
 		}
 		c.used(detect.Content{Data: []byte(kv.Key + "=" + value.Text), Kind: detect.Setting}, value.From, "ENV "+kv.Key, at.line)
-		s.vars[kv.Key] = variable{value: flow.Value{Text: value.Text, From: flow.Origins{n}}, env: true}
+		s.vars[kv.Key] = flow.Value{Text: value.Text, From: flow.Origins{n}}
 		if o.alias {
-			s.vars[kv.Key] = variable{value: flow.Value{Text: standInOf(n), From: flow.Origins{n}}, env: true}
+			s.vars[kv.Key] = flow.Value{Text: standInOf(n), From: flow.Origins{n}}
 		}
 		c.find(found{rule: envFromArg, at: at, key: kv.Key, from: []int{n}, stage: stage, detail: func() string {
 			return fmt.Sprintf("%s is given the value of %s, a secret: %s. It is in the config of the image, for docker inspect and in each container.", kv.Key, c.first([]int{n}).name, c.first([]int{n}).why)
 		}})
 	case literal:
 		n := c.add(&origin{kind: fromEnv, name: kv.Key, at: at, stage: stage, sure: true, why: "it is written here"})
-		s.vars[kv.Key] = variable{value: flow.Value{Text: standInOf(n), From: flow.Origins{n}}, env: true}
+		s.vars[kv.Key] = flow.Value{Text: standInOf(n), From: flow.Origins{n}}
 		c.find(found{rule: secretEnv, at: at, key: kv.Key, stage: stage, severity: m.Rule.Severity, detail: text("%s holds a secret (%s): it is in the file, and in the config of the image.", kv.Key, called(m.Rule))})
-	case value.Text == "" || harmless(value.Text) || detect.Placeholder(value.Text):
-		s.vars[kv.Key] = variable{value: value, env: true}
+	case value.Text == "" || harmless(value.Text) || placeholder(value.Text):
+		s.vars[kv.Key] = value
 	default: // it may be one: what it is used for tells
 		o := &origin{kind: fromEnv, name: kv.Key, at: at, stage: stage}
 		n := c.add(o)
-		s.vars[kv.Key] = variable{value: flow.Value{Text: standInOf(n), From: flow.Origins{n}}, env: true}
+		s.vars[kv.Key] = flow.Value{Text: standInOf(n), From: flow.Origins{n}}
 		c.find(found{rule: secretEnv, at: at, key: kv.Key, from: []int{n}, stage: stage, detail: func() string {
 			return fmt.Sprintf("%s is a secret: %s. It is in the file, and in the config of the image.", kv.Key, o.why)
 		}})
@@ -373,9 +387,9 @@ func (s *state) expand(word string) flow.Value {
 		switch {
 		case strings.HasPrefix(instead, "+"):
 			out.Text += instead[1:]
-		case ok && v.value.Text != "":
-			out.Text += v.value.Text
-			for _, n := range v.value.From {
+		case ok && v.Text != "":
+			out.Text += v.Text
+			for _, n := range v.From {
 				if !slices.Contains(out.From, n) {
 					out.From = append(out.From, n)
 				}
@@ -385,8 +399,12 @@ func (s *state) expand(word string) flow.Value {
 		}
 	}
 	out.Text += word[last:]
+	out.Text = out.Text[:min(len(out.Text), maxWord)] // each ENV can double the one before
 	return out
 }
+
+// maxWord is how many bytes of a value are followed.
+const maxWord = 4 << 10
 
 // reference is a variable in a word: its name, and what is there instead or with it.
 var reference = lazy.Regexp(`\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?([-+][^}]*))?[^}]*\})`)

@@ -180,6 +180,7 @@ func (c *checker) fromContext(s *state, stage int, source, target string, many b
 		return
 	}
 	clean := strings.TrimPrefix(path.Clean("/"+source), "/")
+	c.sources = append(c.sources, clean)
 	files := c.context.below(clean)
 	by := credentialName(source)
 	if len(files) == 0 && by != nil && !strings.ContainsAny(source, "*?[$") && !c.context.has(clean) {
@@ -232,7 +233,7 @@ func destination(target, file string, many bool) string {
 func (c *checker) credentialFile(s *state, stage int, file, target, detail string, rule *detect.Rule, severity finding.Severity, at place) {
 	o := &origin{kind: fromFile, name: file, at: at, stage: stage, sure: true, why: "it is a credential file"}
 	n := c.add(o)
-	o.target = flow.Abs(s.dir, target)
+	o.target, o.dir = flow.Abs(s.dir, target), s.dir
 	s.files[o.target] = flow.Origins{n}
 	if severity == "" || rule.Severity.AtLeast(severity) {
 		severity = rule.Severity
@@ -256,6 +257,7 @@ type buildContext struct {
 	known map[string]*detect.Rule
 	// ignoreFile is the one that leaves files out, from the project's root, or that would.
 	ignoreFile string
+	dir        string // from the project's root
 }
 
 // below are the files that a source of COPY stands for.

@@ -95,9 +95,10 @@ type project struct {
 
 // fileResult is what came of one Dockerfile, or of one that is in another file.
 type fileResult struct {
-	path    string
-	checker *checker
-	leaks   []finding.Leak
+	path     string
+	checker  *checker
+	repaired bool // it is checked as far as it can be read
+	leaks    []finding.Leak
 }
 
 // discover finds Dockerfiles and the files that start builds.
@@ -333,6 +334,7 @@ func (p *project) checkText(name string, text []byte, builds []*caller.Build) fi
 		if file = repaired(name, text, err); file == nil {
 			return r
 		}
+		r.repaired = true
 	}
 	r.checker = &checker{name: name, file: file, det: p.options.Detector, builds: builds, context: p.contextOf(name, builds)}
 	if p.options.Target != "" {
@@ -438,7 +440,7 @@ func (p *project) readContext(dir, ignoreFile string) *buildContext {
 		p.texts[name] = text
 		p.mu.Unlock()
 	}
-	b := &buildContext{ignoreFile: name, all: map[string]bool{}, read: func(name string) ([]byte, error) {
+	b := &buildContext{ignoreFile: name, dir: dir, all: map[string]bool{}, read: func(name string) ([]byte, error) {
 		return os.ReadFile(filepath.Join(full, filepath.FromSlash(name)))
 	}}
 	err = fs.WalkDir(os.DirFS(full), ".", func(name string, d fs.DirEntry, err error) error {

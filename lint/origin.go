@@ -49,6 +49,8 @@ type origin struct {
 	target  string // of a file: where it is copied to
 	removed int    // the line of the RUN that removes the file; 0 if none does
 	kept    int    // the number of RUNs behind it, in whose history it is
+	dir     string // and the working directory there
+	preset  bool   // it has a value that the build need not give
 	inText  bool   // it is in an instruction that is no RUN and no ENV of its own
 }
 
@@ -146,15 +148,9 @@ func (c *checker) used(content detect.Content, from []int, how string, line int)
 	}
 }
 
-// variable is one of a stage.
-type variable struct {
-	value flow.Value
-	env   bool
-}
-
 // state is what a stage has at one of its instructions.
 type state struct {
-	vars  map[string]variable
+	vars  map[string]flow.Value
 	files map[string]flow.Origins // that hold secrets
 	dir   string
 	shell []string

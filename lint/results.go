@@ -23,11 +23,10 @@ func (c *checker) results() []finding.Leak {
 		if f.from != nil && !c.sure(f.from) {
 			continue
 		}
-		l := c.leak(f)
-		key := fmt.Sprintf("%s %d %s", l.Rule, l.Line, l.Key)
+		key := fmt.Sprintf("%s %d %s", f.rule.ID, f.at.line, f.key)
 		if !seen[key] {
 			seen[key] = true
-			out = append(out, l)
+			out = append(out, c.leak(f))
 		}
 	}
 	slices.SortStableFunc(out, func(a, b finding.Leak) int { return a.Line - b.Line })
@@ -52,8 +51,10 @@ func (c *checker) leak(f *found) finding.Leak {
 		l.Detail += fmt.Sprintf(" The stage %s is no part of the final image: it is in the build cache, and in provenance with mode=max.", c.stageName(f.stage))
 	}
 	if !c.child {
-		c.quote(&l)
 		l.Ignored = c.ignored(rule, f.at.line)
+	}
+	if !c.child && !c.bare {
+		c.quote(&l)
 	}
 	return l
 }
@@ -78,12 +79,20 @@ func (c *checker) named(s string) string {
 // quote has the line of a finding in it, masked.
 func (c *checker) quote(l *finding.Leak) {
 	l.Source = &finding.Source{File: l.Path, Line: l.Line}
-	quote(c.det, l, c.file.Raw(l.Line))
+	raw := c.file.Raw(l.Line)
+	masked, ok := c.masked[l.Line]
+	if !ok {
+		if c.masked == nil {
+			c.masked = map[int]string{}
+		}
+		masked = c.det.MaskCommand(raw)
+		c.masked[l.Line] = masked
+	}
+	quote(l, raw, masked)
 }
 
 // quote puts a masked line into a finding. The place in it moves along, or is dropped.
-func quote(det *detect.Detector, l *finding.Leak, raw string) {
-	masked := det.MaskCommand(raw)
+func quote(l *finding.Leak, raw, masked string) {
 	l.Source.Text = masked
 	if masked == raw || l.Column == 0 {
 		return
@@ -112,7 +121,10 @@ func (c *checker) ignored(rule *detect.Rule, line int) string {
 			}
 		}
 	}
-	for _, check := range c.skips() {
+	if c.skipped == nil {
+		c.skipped = append(c.skips(), "")
+	}
+	for _, check := range c.skipped {
 		for name, rules := range skippedBy {
 			if (strings.EqualFold(check, name) || strings.EqualFold(check, "all")) && slices.Contains(rules, rule) {
 				return "check=skip=" + check

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -25,10 +26,7 @@ var (
 // step follows the secrets through a RUN.
 func (c *checker) step(s *state, stage int, run *instructions.RunCommand, body dockerfile.Body) {
 	flags, rest := body.Flags()
-	script := flow.Script{Trace: traces(s.shell), Env: map[string]flow.Value{}, Dir: s.dir, Files: map[string]flow.Origins{}, StandIn: standInOf}
-	for name, v := range s.vars {
-		script.Env[name] = v.value
-	}
+	script := flow.Script{Trace: traces(s.shell), Env: s.vars, Dir: s.dir, Files: map[string]flow.Origins{}, StandIn: standInOf}
 	for p, from := range s.files {
 		script.Files[p] = from
 	}
@@ -53,10 +51,16 @@ func (c *checker) step(s *state, stage int, run *instructions.RunCommand, body d
 	s.files = result.Files
 }
 
+// maxVisible is how many variables a stage may have of which fixes know.
+const maxVisible = 200
+
 // visible are the origins of a state's variables.
 func visible(s *state) (out flow.Origins) {
+	if len(s.vars) > maxVisible {
+		return nil
+	}
 	for _, v := range s.vars {
-		out = append(out, v.value.From...)
+		out = append(out, v.From...)
 	}
 	return out
 }
@@ -136,6 +140,7 @@ func (c *checker) secretMount(script *flow.Script, stage int, m *instructions.Mo
 	}
 	n := c.add(&origin{kind: fromMount, name: id, at: at, stage: stage, sure: true, why: "it is mounted as one"})
 	if m.Env != nil {
+		script.Env = maps.Clone(script.Env)
 		script.Env[*m.Env] = flow.Value{Text: standInOf(n), From: flow.Origins{n}}
 	}
 	if target == "" && m.Env == nil {

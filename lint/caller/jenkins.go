@@ -76,6 +76,9 @@ func (j *jenkinsfile) folder(at int) string {
 	return dir
 }
 
+// maxName is how many bytes a variable and what is around its name may have.
+const maxName = 200
+
 // quoted reads a text up to its closing quote, and undoes its escapes. In double quotes, Groovy fills in variables before the shell does.
 func (j *jenkinsfile) quoted(w *writer, s *scope, text string, at int, quote string) int {
 	groovy := quote[0] == '"'
@@ -86,10 +89,12 @@ func (j *jenkinsfile) quoted(w *writer, s *scope, text string, at int, quote str
 		if len(quote) == 1 && text[at] == '\n' {
 			break
 		}
-		if m := groovyEnv().FindStringSubmatchIndex(text[at:]); groovy && m != nil && m[0] == 0 {
-			j.environment(w, s, text, at, m)
-			at += m[1]
-			continue
+		if groovy && text[at] == '$' {
+			if m := groovyEnv().FindStringSubmatchIndex(text[at:min(len(text), at+maxName)]); m != nil && m[0] == 0 {
+				j.environment(w, s, text, at, m)
+				at += m[1]
+				continue
+			}
 		}
 		if text[at] == '\\' && at+1 < len(text) {
 			w.put(groovyEscape(text[at+1]), at)

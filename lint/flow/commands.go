@@ -255,7 +255,7 @@ func (r *runner) printEnv(c *call) (out Value) {
 		return r.environment()
 	}
 	for _, a := range c.args {
-		out = join(out, r.vars[a.Text])
+		out = join(out, r.value(a.Text))
 	}
 	return out
 }
@@ -285,6 +285,10 @@ func (r *runner) readLine(c *call) Value {
 func (r *runner) unset(c *call) Value {
 	for _, a := range c.args {
 		delete(r.vars, a.Text)
+		if r.gone == nil {
+			r.gone = map[string]bool{}
+		}
+		r.gone[a.Text] = true
 	}
 	return Value{}
 }

@@ -82,10 +82,7 @@ type Result struct {
 
 // Run runs a script. The error is one of syntax, or that the script is too long to be followed.
 func Run(s Script) (*Result, error) {
-	r := &runner{script: s, files: map[string]*file{}, vars: maps.Clone(s.Env), funcs: map[string]*syntax.Stmt{}, trace: s.Trace, dir: s.Dir}
-	if r.vars == nil {
-		r.vars = map[string]Value{}
-	}
+	r := &runner{script: s, files: map[string]*file{}, vars: map[string]Value{}, funcs: map[string]*syntax.Stmt{}, trace: s.Trace, dir: s.Dir}
 	for p, from := range s.Files {
 		r.files[p] = &file{from: from}
 	}
@@ -108,7 +105,8 @@ type runner struct {
 	script Script
 	events []Event
 	files  map[string]*file
-	vars   map[string]Value
+	vars   map[string]Value // that the script has set
+	gone   map[string]bool  // those of the environment that it has unset
 	funcs  map[string]*syntax.Stmt
 	traps  []string
 	// sourced is what variables hold that nobody sets: a file that was sourced may have.
@@ -119,6 +117,24 @@ type runner struct {
 	inner   *syntax.CallExpr // the command whose argument is the script that runs; nil: the script itself
 	depth   int
 	steps   int
+}
+
+// variable is the value of one.
+func (r *runner) variable(name string) (Value, bool) {
+	if v, ok := r.vars[name]; ok {
+		return v, true
+	}
+	if r.gone[name] {
+		return Value{}, false
+	}
+	v, ok := r.script.Env[name]
+	return v, ok
+}
+
+// value is that of a variable, empty if there is none.
+func (r *runner) value(name string) Value {
+	v, _ := r.variable(name)
+	return v
 }
 
 // file is one that holds secrets.

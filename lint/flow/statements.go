@@ -203,7 +203,7 @@ func (r *runner) assign(assigns []*syntax.Assign) {
 			}
 		}
 		if a.Append {
-			v = join(r.vars[a.Name.Value], v)
+			v = join(r.value(a.Name.Value), v)
 		}
 		r.traced(v.From, a)
 		r.vars[a.Name.Value] = v
@@ -224,7 +224,7 @@ func (r *runner) declare(c *syntax.DeclClause) Value {
 func (r *runner) environment() Value {
 	var out Value
 	for name := range r.script.Env {
-		if v := r.vars[name]; len(v.From) > 0 {
+		if v := r.value(name); len(v.From) > 0 {
 			out = join(out, Value{name + "=" + v.Text, v.From})
 		}
 	}

@@ -197,11 +197,11 @@ var homes = []struct{ variable, file, under string }{
 // elsewhere is where a tool keeps a file.
 func (r *runner) elsewhere(file string) string {
 	for _, h := range homes {
-		if v := r.vars[h.variable].Text; v != "" && h.file == file {
+		if v := r.value(h.variable).Text; v != "" && h.file == file {
 			return path.Join(v, h.under)
 		}
 	}
-	if home := r.vars["HOME"].Text; home != "" && strings.HasPrefix(file, "~/") {
+	if home := r.value("HOME").Text; home != "" && strings.HasPrefix(file, "~/") {
 		return path.Join(home, file[2:])
 	}
 	return file

@@ -74,7 +74,7 @@ func (r *runner) param(p *syntax.ParamExp) Value {
 		return Value{Text: "0"}
 	}
 	name := p.Param.Value
-	v, known := r.vars[name]
+	v, known := r.variable(name)
 	var instead Value
 	if p.Exp != nil {
 		instead = r.word(p.Exp.Word)
