@@ -29,7 +29,6 @@ type shell struct {
 	filled  map[int]string // expressions, by where they stood
 	lengths map[int]int
 	old     []string // folders for popd
-	local   int      // inside of how many functions
 }
 
 // readShell finds the builds in a script.

@@ -293,16 +293,6 @@ func items(n *yaml.Node) []*yaml.Node {
 	return nil
 }
 
-// each shows all entries of all mappings, each once: aliases are not followed.
-func each(n *yaml.Node, visit func(key, value, in *yaml.Node)) {
-	for i, c := range n.Content {
-		if n.Kind == yaml.MappingNode && i%2 == 0 && i+1 < len(n.Content) {
-			visit(c, n.Content[i+1], n)
-		}
-		each(c, visit)
-	}
-}
-
 // scalar is a scalar with the places of its bytes.
 func (t *tree) scalar(n *yaml.Node) source {
 	s, _ := t.decode(n)
