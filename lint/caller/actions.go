@@ -4,6 +4,8 @@ import (
 	"path"
 	"strings"
 
+	"github.com/tightlip/tightlip/internal/lazy"
+
 	"go.yaml.in/yaml/v3"
 
 	"github.com/tightlip/tightlip/lint/edit"
@@ -19,14 +21,14 @@ type action struct {
 }
 
 var actions = []action{
-	{uses: lazily(`^docker/build-push-action@`), context: "context", file: "file", args: "build-args", secrets: "secrets", docker: true, record: 6},
-	{uses: lazily(`^(depot|useblacksmith)/build-push-action@`), context: "context", file: "file", args: "build-args", secrets: "secrets", docker: true},
-	{uses: lazily(`^docker/bake-action@`), args: "set", bake: true, record: 5},
-	{uses: lazily(`^depot/bake-action@`), args: "set", bake: true},
-	{uses: lazily(`^redhat-actions/buildah-build@`), context: "context", file: "containerfiles", args: "build-args"},
-	{uses: lazily(`^mr-smithers-excellent/docker-build-push@`), context: "directory", file: "dockerfile", args: "buildArgs"},
-	{uses: lazily(`^elgohr/Publish-Docker-Github-Action@`), context: "context", file: "dockerfile", args: "buildargs"},
-	{uses: lazily(`^macbre/push-to-ghcr@`), context: "context", file: "dockerfile", args: "build_arg"},
+	{uses: lazy.Regexp(`^docker/build-push-action@`), context: "context", file: "file", args: "build-args", secrets: "secrets", docker: true, record: 6},
+	{uses: lazy.Regexp(`^(depot|useblacksmith)/build-push-action@`), context: "context", file: "file", args: "build-args", secrets: "secrets", docker: true},
+	{uses: lazy.Regexp(`^docker/bake-action@`), args: "set", bake: true, record: 5},
+	{uses: lazy.Regexp(`^depot/bake-action@`), args: "set", bake: true},
+	{uses: lazy.Regexp(`^redhat-actions/buildah-build@`), context: "context", file: "containerfiles", args: "build-args"},
+	{uses: lazy.Regexp(`^mr-smithers-excellent/docker-build-push@`), context: "directory", file: "dockerfile", args: "buildArgs"},
+	{uses: lazy.Regexp(`^elgohr/Publish-Docker-Github-Action@`), context: "context", file: "dockerfile", args: "buildargs"},
+	{uses: lazy.Regexp(`^macbre/push-to-ghcr@`), context: "context", file: "dockerfile", args: "build_arg"},
 }
 
 // workflow reads workflows and actions of GitHub, and of what imitates it.
@@ -187,7 +189,7 @@ func (u *use) locate() {
 	}
 }
 
-var defaultContext = lazily(`^\{\{\s*defaultContext\s*\}\}:?`)
+var defaultContext = lazy.Regexp(`^\{\{\s*defaultContext\s*\}\}:?`)
 
 // linesOf are the lines of an input that are not empty, each with its places.
 func (u *use) linesOf(name string) []source {

@@ -4,12 +4,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tightlip/tightlip/internal/lazy"
+
 	"go.yaml.in/yaml/v3"
 
 	"github.com/tightlip/tightlip/lint/edit"
 )
 
-var secretOnly = lazily(`^(secrets\.[A-Za-z_]\w*|github\.token)$`)
+var secretOnly = lazy.Regexp(`^(secrets\.[A-Za-z_]\w*|github\.token)$`)
 
 // give puts an expression into the env of a step that runs commands, unless it is there.
 func (w workflow) give(step *yaml.Node, vars map[string]*setting, name, text string) (mover, string) {
@@ -76,7 +78,7 @@ func (u *use) why(w word, given bool, l source) string {
 	return ""
 }
 
-var envOnly = lazily(`^env\.([A-Za-z_]\w*)$`)
+var envOnly = lazy.Regexp(`^env\.([A-Za-z_]\w*)$`)
 
 // moveSet makes an override of the secrets of one of the arguments.
 func (u *use) moveSet(name, value string, l source) ([]edit.Edit, error) {

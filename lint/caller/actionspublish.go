@@ -3,9 +3,11 @@ package caller
 import (
 	"strconv"
 	"strings"
+
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
-var majorVersion = lazily(`@v(\d+)`)
+var majorVersion = lazy.Regexp(`@v(\d+)`)
 
 // publish tells how the arguments get out.
 func (u *use) publish() {
@@ -71,7 +73,7 @@ func (u *use) version() int {
 	return n
 }
 
-var commentVersion = lazily(`\bv?(\d+)(?:\.\d+)*\b`)
+var commentVersion = lazy.Regexp(`\bv?(\d+)(?:\.\d+)*\b`)
 
 // uploads tells whether the action uploads a record of the build, which has its arguments.
 func (u *use) uploads() bool {

@@ -2,6 +2,8 @@ package caller
 
 import (
 	"strings"
+
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // jenkinsfile reads the sh steps of a Jenkinsfile, and what it builds by the docker plugin. It does not read Groovy.
@@ -18,10 +20,10 @@ type groovyFolder struct {
 }
 
 var (
-	groovyStep       = lazily(`\bsh\b\s*\(?\s*(?:(?:label|returnStdout|returnStatus|encoding)\s*:\s*[^,()]+,\s*)*(?:script\s*:\s*)?('''|"""|'|")|\bdocker\.build\s*\(\s*(?:"[^"]*"|'[^']*'|[^,()"']+)\s*(?:,\s*('''|"""|'|")|\))`)
-	groovyDir        = lazily(`\bdir\s*\(\s*['"]([^'"$]+)['"]\s*\)\s*\{`)
-	groovyCredential = lazily(`\b(?:variable|passwordVariable|usernameVariable|tokenVariable)\s*:\s*['"](\w+)['"]|\b(\w+)\s*=\s*credentials\s*\(`)
-	groovyEnv        = lazily(`\$\{\s*env\.(\w+)\s*\}|\$env\.(\w+)`)
+	groovyStep       = lazy.Regexp(`\bsh\b\s*\(?\s*(?:(?:label|returnStdout|returnStatus|encoding)\s*:\s*[^,()]+,\s*)*(?:script\s*:\s*)?('''|"""|'|")|\bdocker\.build\s*\(\s*(?:"[^"]*"|'[^']*'|[^,()"']+)\s*(?:,\s*('''|"""|'|")|\))`)
+	groovyDir        = lazy.Regexp(`\bdir\s*\(\s*['"]([^'"$]+)['"]\s*\)\s*\{`)
+	groovyCredential = lazy.Regexp(`\b(?:variable|passwordVariable|usernameVariable|tokenVariable)\s*:\s*['"](\w+)['"]|\b(\w+)\s*=\s*credentials\s*\(`)
+	groovyEnv        = lazy.Regexp(`\$\{\s*env\.(\w+)\s*\}|\$env\.(\w+)`)
 )
 
 func readJenkins(d *document) {

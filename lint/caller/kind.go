@@ -6,15 +6,12 @@ import (
 	"path"
 	"regexp"
 	"strings"
-	"sync"
+
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // pattern is compiled at its first use: most commands of the program need none.
 type pattern = func() *regexp.Regexp
-
-func lazily(text string) pattern {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
-}
 
 const actionsKind = "github-actions"
 
@@ -23,18 +20,18 @@ var kinds = []struct {
 	name string
 	path pattern
 }{
-	{actionsKind, lazily(`(^|/)\.(github|gitea|forgejo)/workflows/[^/]+\.ya?ml$|(^|/)action\.ya?ml$`)},
-	{"gitlab-ci", lazily(`(^|/)\.gitlab-ci\.ya?ml$|(^|/)\.gitlab/.*\.ya?ml$|\.gitlab-ci\.ya?ml$`)},
-	{"circleci", lazily(`(^|/)\.circleci/[^/]+\.ya?ml$`)},
-	{"bitbucket", lazily(`(^|/)bitbucket-pipelines\.ya?ml$`)},
-	{"azure-pipelines", lazily(`(^|/)\.?azure-pipelines?[^/]*\.ya?ml$|(^|/)\.azure-pipelines/.*\.ya?ml$|(^|/)\.pipelines/.*\.ya?ml$`)},
-	{"cloud-build", lazily(`(^|/)\.?cloudbuild[^/]*\.(ya?ml|json)$`)},
-	{"compose", lazily(`(^|/)(docker-)?compose[^/]*\.ya?ml$`)},
-	{"bake", lazily(`(^|/)docker-bake[^/]*\.(hcl|json)$|(^|/)bake[^/]*\.hcl$`)},
-	{"jenkins", lazily(`(^|/)Jenkinsfile[^/]*$|\.jenkinsfile$`)},
-	{"makefile", lazily(`(^|/)(GNUmakefile|[Mm]akefile)(\.[^/]+)?$|\.mk$|(^|/)\.?[Jj]ustfile$|(^|/)[Tt]askfile(\.dist)?\.ya?ml$`)},
-	{"script", lazily(`\.(sh|bash)$`)},
-	{"tekton", lazily(`(^|/)\.?tekton/.*\.ya?ml$`)},
+	{actionsKind, lazy.Regexp(`(^|/)\.(github|gitea|forgejo)/workflows/[^/]+\.ya?ml$|(^|/)action\.ya?ml$`)},
+	{"gitlab-ci", lazy.Regexp(`(^|/)\.gitlab-ci\.ya?ml$|(^|/)\.gitlab/.*\.ya?ml$|\.gitlab-ci\.ya?ml$`)},
+	{"circleci", lazy.Regexp(`(^|/)\.circleci/[^/]+\.ya?ml$`)},
+	{"bitbucket", lazy.Regexp(`(^|/)bitbucket-pipelines\.ya?ml$`)},
+	{"azure-pipelines", lazy.Regexp(`(^|/)\.?azure-pipelines?[^/]*\.ya?ml$|(^|/)\.azure-pipelines/.*\.ya?ml$|(^|/)\.pipelines/.*\.ya?ml$`)},
+	{"cloud-build", lazy.Regexp(`(^|/)\.?cloudbuild[^/]*\.(ya?ml|json)$`)},
+	{"compose", lazy.Regexp(`(^|/)(docker-)?compose[^/]*\.ya?ml$`)},
+	{"bake", lazy.Regexp(`(^|/)docker-bake[^/]*\.(hcl|json)$|(^|/)bake[^/]*\.hcl$`)},
+	{"jenkins", lazy.Regexp(`(^|/)Jenkinsfile[^/]*$|\.jenkinsfile$`)},
+	{"makefile", lazy.Regexp(`(^|/)(GNUmakefile|[Mm]akefile)(\.[^/]+)?$|\.mk$|(^|/)\.?[Jj]ustfile$|(^|/)[Tt]askfile(\.dist)?\.ya?ml$`)},
+	{"script", lazy.Regexp(`\.(sh|bash)$`)},
+	{"tekton", lazy.Regexp(`(^|/)\.?tekton/.*\.ya?ml$`)},
 }
 
 // Kind tells by its path what starts builds in a file, such as "compose"; "" if nothing does. Read knows a few more files by what is in them.
@@ -47,7 +44,7 @@ func Kind(name string) string {
 	return ""
 }
 
-var shebang = lazily(`^#!\s*\S*/(env\s+(-S\s+)?)?(ba|da|k|a)?sh\b`)
+var shebang = lazy.Regexp(`^#!\s*\S*/(env\s+(-S\s+)?)?(ba|da|k|a)?sh\b`)
 
 // kindOf looks at the text where the path does not tell.
 func kindOf(name string, text []byte) string {

@@ -4,6 +4,8 @@ import (
 	"path"
 	"strings"
 
+	"github.com/tightlip/tightlip/internal/lazy"
+
 	"github.com/tightlip/tightlip/scan/detect"
 )
 
@@ -17,9 +19,9 @@ type makefile struct {
 }
 
 var (
-	makeVariable = lazily(`^(?:(?:export|override|private)\s+)*([A-Za-z_][\w.-]*)\s*(\?=|:=|::=|:::=|\+=|!=|=)[ \t]*`)
-	makeExport   = lazily(`^(?:export|set export)\b[ \t]*([^=:]*)$`)
-	makeInclude  = lazily(`^[-s]?include\b|^(?:set )?dotenv|^import\b`)
+	makeVariable = lazy.Regexp(`^(?:(?:export|override|private)\s+)*([A-Za-z_][\w.-]*)\s*(\?=|:=|::=|:::=|\+=|!=|=)[ \t]*`)
+	makeExport   = lazy.Regexp(`^(?:export|set export)\b[ \t]*([^=:]*)$`)
+	makeInclude  = lazy.Regexp(`^[-s]?include\b|^(?:set )?dotenv|^import\b`)
 )
 
 func readMakefile(d *document) {
@@ -159,7 +161,7 @@ func (m *makefile) lines(all source, visit func(source)) {
 	}
 }
 
-var makeReference = lazily(`^\$(?:\(([A-Za-z_][\w.-]*)\)|\{([A-Za-z_][\w.-]*)\})`)
+var makeReference = lazy.Regexp(`^\$(?:\(([A-Za-z_][\w.-]*)\)|\{([A-Za-z_][\w.-]*)\})`)
 
 // convert makes a shell's text of make's: $(X) becomes ${X}, $$ becomes $, $(shell x) becomes $(x).
 func (m *makefile) convert(s source) source {
@@ -215,7 +217,7 @@ func secretIn(call string) string {
 	return "_"
 }
 
-var makeName = lazily(`[A-Za-z_]\w*`)
+var makeName = lazy.Regexp(`[A-Za-z_]\w*`)
 
 // closing is the length of a reference with brackets in it.
 func closing(text string) int {

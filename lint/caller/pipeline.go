@@ -4,6 +4,8 @@ import (
 	"path"
 	"strings"
 
+	"github.com/tightlip/tightlip/internal/lazy"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -346,4 +348,4 @@ func azureTask(r *runner, n *yaml.Node, s *scope) {
 }
 
 // kubernetesVariable is how the arguments of containers have their variables.
-var kubernetesVariable = lazily(`\$\(([A-Za-z_]\w*)\)`)
+var kubernetesVariable = lazy.Regexp(`\$\(([A-Za-z_]\w*)\)`)

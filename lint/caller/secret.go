@@ -4,6 +4,8 @@ import (
 	"path"
 	"strings"
 
+	"github.com/tightlip/tightlip/internal/lazy"
+
 	"github.com/tightlip/tightlip/scan/detect"
 )
 
@@ -35,9 +37,9 @@ func (s *scope) fromPart(p part) string {
 }
 
 var (
-	secretsContext = lazily(`\bsecrets(?:\.([\w-]+)|\[\s*'([^']+)'\s*\])`)
-	envContext     = lazily(`\benv\.([\w-]+)`)
-	namesIn        = lazily(`[A-Za-z_][\w-]*(?:\.[\w-]+)*`)
+	secretsContext = lazy.Regexp(`\bsecrets(?:\.([\w-]+)|\[\s*'([^']+)'\s*\])`)
+	envContext     = lazy.Regexp(`\benv\.([\w-]+)`)
+	namesIn        = lazy.Regexp(`[A-Za-z_][\w-]*(?:\.[\w-]+)*`)
 )
 
 // fromExpression knows the contexts of GitHub Actions, and judges everything else by names.
@@ -64,7 +66,7 @@ func (s *scope) fromExpression(text string) string {
 	return ""
 }
 
-var quotes = lazily(`'[^']*'`)
+var quotes = lazy.Regexp(`'[^']*'`)
 
 // secretCommands are commands that print a secret, by their first words.
 var secretCommands = []string{

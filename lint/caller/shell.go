@@ -5,17 +5,19 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tightlip/tightlip/internal/lazy"
+
 	"mvdan.cc/sh/v3/syntax"
 )
 
 // expressions are what CI systems fill in before a shell sees it. The shell's grammar does not have them.
 var expressions = map[string]pattern{
-	actionsKind:       lazily(`\$\{\{\s*(.*?)\s*\}\}`),
-	"gitlab-ci":       lazily(`\$\[\[\s*(.*?)\s*\]\]`),
-	"azure-pipelines": lazily(`\$\{\{\s*(.*?)\s*\}\}|\$\[\s*(.*?)\s*\]|\$\(([A-Za-z_][\w.-]*)\)`),
-	"circleci":        lazily(`<<\s*([A-Za-z][\w.-]*)\s*>>`),
-	"tekton":          lazily(`\$\(((?:params|workspaces|context|steps|tasks|results|inputs|outputs)[\w.\[\]"'*-]*)\)`),
-	"makefile":        lazily(`\{\{\s*\.?([A-Za-z_][\w.]*)\s*\}\}`), // Taskfile and justfile
+	actionsKind:       lazy.Regexp(`\$\{\{\s*(.*?)\s*\}\}`),
+	"gitlab-ci":       lazy.Regexp(`\$\[\[\s*(.*?)\s*\]\]`),
+	"azure-pipelines": lazy.Regexp(`\$\{\{\s*(.*?)\s*\}\}|\$\[\s*(.*?)\s*\]|\$\(([A-Za-z_][\w.-]*)\)`),
+	"circleci":        lazy.Regexp(`<<\s*([A-Za-z][\w.-]*)\s*>>`),
+	"tekton":          lazy.Regexp(`\$\(((?:params|workspaces|context|steps|tasks|results|inputs|outputs)[\w.\[\]"'*-]*)\)`),
+	"makefile":        lazy.Regexp(`\{\{\s*\.?([A-Za-z_][\w.]*)\s*\}\}`), // Taskfile and justfile
 }
 
 // filler stands where an expression was: no shell gives the byte a meaning.

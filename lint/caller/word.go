@@ -3,6 +3,8 @@ package caller
 import (
 	"path"
 	"strings"
+
+	"github.com/tightlip/tightlip/internal/lazy"
 )
 
 // word is a word of a command, or a value that a file gives.
@@ -168,7 +170,7 @@ func (s *scope) expandPart(p part, depth int) (string, bool) {
 	return "", false
 }
 
-var scriptFolder = lazily(`^(?:cd\s+(?:-P\s+|--\s+)*)?["']?(?:\$\(|` + "`" + `)?\s*dirname\s+(?:--\s+)?["']?\$(?:0|\{0\}|\{?BASH_SOURCE(?:\[0\])?\}?|\{BASH_SOURCE\[0\]\}|\{0:A\})["']?\s*\)?["']?(/[./]*)?["']?\s*(?:>/dev/null\s*(?:2>&1)?\s*)?(?:&&\s*pwd(?:\s+-P)?)?\s*$`)
+var scriptFolder = lazy.Regexp(`^(?:cd\s+(?:-P\s+|--\s+)*)?["']?(?:\$\(|` + "`" + `)?\s*dirname\s+(?:--\s+)?["']?\$(?:0|\{0\}|\{?BASH_SOURCE(?:\[0\])?\}?|\{BASH_SOURCE\[0\]\}|\{0:A\})["']?\s*\)?["']?(/[./]*)?["']?\s*(?:>/dev/null\s*(?:2>&1)?\s*)?(?:&&\s*pwd(?:\s+-P)?)?\s*$`)
 
 // folder is the folder that a command prints, if it is one of those that scripts find themselves with.
 func (s *scope) folder(text string) (string, bool) {
@@ -236,4 +238,4 @@ func references(text string, start int) []part {
 	return out
 }
 
-var reference = lazily(`^\$(?:\{([A-Za-z_]\w*)((?:[:?+\-][^{}]*)?)\}|([A-Za-z_]\w*))`)
+var reference = lazy.Regexp(`^\$(?:\{([A-Za-z_]\w*)((?:[:?+\-][^{}]*)?)\}|([A-Za-z_]\w*))`)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/tightlip/tightlip/internal/lazy"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -32,7 +34,7 @@ type field struct {
 	merged     bool
 }
 
-var yamlLine = lazily(`line (\d+)`)
+var yamlLine = lazy.Regexp(`line (\d+)`)
 
 // parseYAML reads all documents of a file. Of a file with a mistake it reads what is above that.
 func parseYAML(d *document) *tree {
