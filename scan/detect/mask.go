@@ -27,6 +27,7 @@ func (d *Detector) Mask(text string) string {
 		s.run()
 		for _, found := range s.found {
 			m.mark(found.Start, found.End)
+			m.markCopies(text[found.Start:found.End])
 		}
 	}
 	m.markAll(inAddress())
@@ -46,6 +47,24 @@ func (d *Detector) MaskCommand(text string) string {
 type masker struct {
 	text string
 	hide []bool
+}
+
+// minCopied is how many bytes of a value tell it from words.
+const minCopied = 8
+
+// markCopies marks a value wherever else it is.
+func (m *masker) markCopies(value string) {
+	if len(value) < minCopied {
+		return
+	}
+	for at := 0; ; at += len(value) {
+		n := strings.Index(m.text[at:], value)
+		if n < 0 {
+			return
+		}
+		at += n
+		m.mark(at, at+len(value))
+	}
 }
 
 func (m *masker) mark(start, end int) {

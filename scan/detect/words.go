@@ -75,6 +75,9 @@ func secretWord(parts []string) bool {
 	if parts[len(parts)-1] == "tokens" && slices.Contains([]string{"max", "min", "num", "total"}, parts[0]) {
 		return false // of a language model
 	}
+	if slices.Contains([]string{"disable", "disabled", "enable", "enabled", "no", "without", "skip", "require", "required", "allow", "is", "has"}, parts[0]) {
+		return false // it says yes or no
+	}
 	if slices.ContainsFunc(parts, func(p string) bool { return harmlessAnywhere()[p] }) {
 		return false
 	}
