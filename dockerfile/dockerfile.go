@@ -83,12 +83,21 @@ func (f *File) Expand(word string, args map[string]string) (string, error) {
 				}
 				value = expanded
 			}
+			if len(value) > maxExpanded {
+				return "", fmt.Errorf("the value of the argument %s is too long", a.Key)
+			}
 			env = append(env, a.Key+"="+value)
 		}
 	}
 	out, _, err := lex.ProcessWord(word, shell.EnvsFromSlice(env))
 	return out, err
 }
+
+// maxExpanded is how many bytes the value of an argument may have: each can double the one before.
+const maxExpanded = 64 << 10
+
+// Escape is the character that joins lines.
+func (f *File) Escape() rune { return f.escape }
 
 // Stage finds a stage before the n-th by name or number, as FROM and --target do; -1 if there is none.
 func (f *File) Stage(name string, n int) int { return f.stage(name, n) }

@@ -58,6 +58,10 @@ func readPatterns(dir, file string) ([]string, error) {
 	if name == "" {
 		name = filepath.Join(dir, ".dockerignore")
 	}
+	info, err := os.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("reading %s: it is no file", name)
+	}
 	f, err := os.Open(name)
 	if file == "" && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -264,7 +264,12 @@ func (o *reportOptions) readIgnores(folders ...string) ([]*leaks.Ignores, error)
 	name := o.ignore
 	for _, folder := range folders {
 		own := filepath.Join(folder, ".tightlipignore")
-		if _, err := os.Stat(own); name == "" && !errors.Is(err, fs.ErrNotExist) {
+		info, err := os.Stat(own)
+		switch {
+		case name != "" || errors.Is(err, fs.ErrNotExist):
+		case err == nil && !info.Mode().IsRegular():
+			return nil, usageError(fmt.Errorf("%s is no file", own), "--ignore FILE")
+		default:
 			name = own
 		}
 	}
