@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/internal/lazy"
 	"github.com/tightlip/tightlip/lint/caller"
 	"github.com/tightlip/tightlip/scan/detect"
 )
@@ -13,6 +14,7 @@ import (
 // callerFindings are the secrets that files which start builds give as arguments.
 func (p *project) callerFindings() []finding.Leak {
 	var out []finding.Leak
+	seen := map[string]bool{}
 	for _, b := range p.builds {
 		var given []string
 		for _, a := range b.Args {
@@ -21,6 +23,11 @@ func (p *project) callerFindings() []finding.Leak {
 				continue
 			}
 			given = append(given, a.Name)
+			if at := fmt.Sprint(b.File, a.Line, a.Column, a.Name); seen[at] {
+				continue
+			} else {
+				seen[at] = true
+			}
 			detail := fmt.Sprintf("%s is given to the build as an argument: %s.", a.Name, why)
 			out = append(out, p.callerLeak(b, callerSecretArg, place{a.Line, a.Column, a.Width}, a.Name, detail+p.declared(b, a.Name)))
 		}
@@ -80,6 +87,16 @@ func (p *project) declared(b *caller.Build, name string) string {
 	return ""
 }
 
+// instead is what a line says that an argument is if nothing else gives it a value: ${X:-value}, X || 'value', X ? X : "value".
+var instead = lazy.Regexp(`(:?-|\|\|\s*['"]?|[?:]\s*")([^\s"'}*]{4,})`)
+
+func withoutDefaults(line string) string {
+	if !strings.ContainsAny(line, "$?|") {
+		return line
+	}
+	return instead().ReplaceAllString(line, "$1***")
+}
+
 // callerLeak makes a finding in a file that starts builds.
 func (p *project) callerLeak(b *caller.Build, rule *detect.Rule, at place, key, detail string) finding.Leak {
 	det := p.options.Detector
@@ -89,11 +106,11 @@ func (p *project) callerLeak(b *caller.Build, rule *detect.Rule, at place, key, 
 	}
 	text := p.sources[b.File]
 	raw := lineOf(text, at.line)
-	quote(&l, raw, det.MaskCommand(raw))
+	quote(&l, raw, withoutDefaults(det.MaskCommand(raw)))
 	for n := at.line; n > 0 && n >= at.line-1; n-- {
 		if line := lineOf(text, n); n == at.line || strings.HasPrefix(strings.TrimSpace(line), "#") || strings.HasPrefix(strings.TrimSpace(line), "//") {
 			if why := finding.Ignored(line, rule.ID, time.Now()); why != "" {
-				l.Ignored = why
+				l.Ignored = det.Mask(why)
 			}
 		}
 	}

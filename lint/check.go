@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -90,6 +91,16 @@ func (c *checker) base(i int) int {
 	return c.file.Stage(name, i)
 }
 
+// inherits tells whether a stage is another one or starts from it.
+func (c *checker) inherits(stage, from int) bool {
+	for ; stage >= 0; stage = c.base(stage) {
+		if stage == from {
+			return true
+		}
+	}
+	return false
+}
+
 // globals notes the arguments before the first stage, which stages take over by name.
 func (c *checker) globals() {
 	c.global = map[string]flow.Value{}
@@ -112,9 +123,10 @@ func (c *checker) globals() {
 // stage follows the instructions of a stage.
 func (c *checker) stage(i int) {
 	s := &state{vars: map[string]flow.Value{}, files: map[string]flow.Origins{}, dir: "/", shell: []string{"/bin/sh", "-c"}}
+	s.known = c.file.Stages()[i].BaseName == "scratch"
 	if b := c.base(i); b >= 0 {
 		base := c.states[b]
-		s = &state{maps.Clone(base.vars), maps.Clone(base.files), base.dir, base.shell, base.user}
+		s = &state{maps.Clone(base.vars), maps.Clone(base.files), base.dir, base.known, false, base.shell, base.user}
 	}
 	c.states = append(c.states, s)
 	var later []instructions.OnbuildCommand
@@ -145,15 +157,15 @@ func (c *checker) instruction(s *state, i int, cmd instructions.Command) {
 			c.label(s, i, body, kv)
 		}
 	case *instructions.WorkdirCommand:
-		s.dir = flow.Abs(s.dir, c.expand(s, cmd.Path).Text)
+		c.workdir(s, cmd.Path)
 	case *instructions.UserCommand:
 		s.user = cmd.User
 	case *instructions.ShellCommand:
 		s.shell = cmd.Shell
 	case *instructions.AddCommand:
-		c.copied(s, i, &copying{body: body, sources: cmd.SourcePaths, contents: cmd.SourceContents, dest: cmd.DestPath, add: true})
+		c.copied(s, i, &copying{body: body, sources: cmd.SourcePaths, contents: cmd.SourceContents, dest: cmd.DestPath, excludes: cmd.ExcludePatterns, add: true})
 	case *instructions.CopyCommand:
-		c.copied(s, i, &copying{body: body, sources: cmd.SourcePaths, contents: cmd.SourceContents, dest: cmd.DestPath, from: cmd.From})
+		c.copied(s, i, &copying{body: body, sources: cmd.SourcePaths, contents: cmd.SourceContents, dest: cmd.DestPath, excludes: cmd.ExcludePatterns, from: cmd.From})
 	case *instructions.RunCommand:
 		for _, v := range s.vars {
 			c.keep(v.From)
@@ -163,6 +175,30 @@ func (c *checker) instruction(s *state, i int, cmd instructions.Command) {
 		c.commands = append(c.commands, body.Text)
 		c.literals(i, body, detect.Content{Data: []byte(body.Text), Kind: detect.Command}, literalSecret)
 	}
+}
+
+// workdir is the folder from there on. It is known if nothing in it depends on what the base image says.
+func (c *checker) workdir(s *state, to string) {
+	v := c.expand(s, to)
+	s.known = (s.known || path.IsAbs(v.Text)) && !s.unknown(to) && len(v.From) == 0
+	s.dir = flow.Abs(s.dir, v.Text)
+}
+
+// windows tells whether images are of Windows, whose builder and shells have other rules.
+func (c *checker) windows() bool {
+	if c.file.Escape() == '`' {
+		return true
+	}
+	for i, stage := range c.file.Stages() {
+		base := strings.ToLower(stage.BaseName)
+		if strings.Contains(base, "windows") || strings.Contains(base, "nanoserver") || strings.Contains(base, "servercore") {
+			return true
+		}
+		if shell := c.states[i].shell; len(shell) > 0 && !shells().MatchString(shell[0]) {
+			return true
+		}
+	}
+	return false
 }
 
 // keep notes that a RUN is behind variables, and behind those whose values they have.
@@ -211,6 +247,7 @@ func (c *checker) arg(s *state, stage int, cmd instructions.ArgCommand, kv instr
 		if !detect.SecretName(kv.Key) {
 			c.find(found{rule: literalSecret, at: o.at, key: kv.Key, stage: stage, detail: text("%s has a default that is a secret: %s.", kv.Key, called(m.Rule))})
 		}
+	case c.givenPlain(kv.Key):
 	case detect.SecretName(kv.Key) && !strings.HasSuffix(strings.ToLower(kv.Key), "_proxy") && (value == "" || !placeholder(value) && !harmless(value)):
 		o.sure, o.why = true, "its name says so"
 	case given && value != "" && harmless(value):
@@ -249,6 +286,22 @@ func (c *checker) filled(name string) (why string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// givenPlain tells whether all callers that give an argument give it a value that is no secret.
+func (c *checker) givenPlain(name string) bool {
+	given := false
+	for _, b := range c.builds {
+		for _, a := range b.Args {
+			if a.Name == name {
+				if a.Literal == "" || !harmless(a.Literal) {
+					return false
+				}
+				given = true
+			}
+		}
+	}
+	return given
 }
 
 // setting judges the value of a setting.
@@ -403,6 +456,16 @@ func (s *state) expand(word string) flow.Value {
 	return out
 }
 
+// unknown tells whether a word has a variable that the Dockerfile does not set.
+func (s *state) unknown(word string) bool {
+	for _, m := range reference().FindAllStringSubmatchIndex(word, -1) {
+		if _, ok := s.vars[submatch(word, m, 1)+submatch(word, m, 2)]; !ok {
+			return true
+		}
+	}
+	return false
+}
+
 // maxWord is how many bytes of a value are followed.
 const maxWord = 4 << 10
 
@@ -449,7 +512,8 @@ func (c *checker) syntax() {
 			if len(run.Files) > 0 {
 				uses(4, "here-documents")
 			}
-			for _, mount := range mountsOf(run) {
+			mounts, _ := mountsOf(run) // the step tells of the error
+			for _, mount := range mounts {
 				switch {
 				case mount.Env != nil:
 					uses(10, "secret mounts with env=")
@@ -476,11 +540,11 @@ func (c *checker) syntaxLine() int {
 }
 
 // mountsOf are the mounts of a RUN.
-func mountsOf(run *instructions.RunCommand) []*instructions.Mount {
+func mountsOf(run *instructions.RunCommand) ([]*instructions.Mount, error) {
 	if err := run.Expand(func(word string) (string, error) { return word, nil }); err != nil {
-		return nil
+		return nil, err
 	}
-	return instructions.GetMounts(run)
+	return instructions.GetMounts(run), nil
 }
 
 // onbuild follows what the builds of other images will do.
@@ -500,6 +564,7 @@ func (c *checker) onbuild(stage int, cmds []instructions.OnbuildCommand) {
 	}
 	file, err := dockerfile.Parse(c.name, []byte(src))
 	if err != nil {
+		c.gap(c.file.Body(cmds[0].Location()), 0, "the ONBUILD instructions cannot be read: "+reasonOf(err))
 		return
 	}
 	child := &checker{name: c.name, file: file, det: c.det, builds: c.builds, child: true}

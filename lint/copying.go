@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/patternmatcher"
 	"github.com/tightlip/tightlip/dockerfile"
 	"github.com/tightlip/tightlip/finding"
 	"github.com/tightlip/tightlip/lint/flow"
@@ -40,6 +41,12 @@ var harmlessEndings = []string{".pub", ".example", ".sample", ".template", ".dis
 // isExample tells whether the name of a file, in lower case, says that what it holds is none, or not readable.
 func isExample(p string) bool {
 	return slices.ContainsFunc(harmlessEndings, func(e string) bool { return strings.HasSuffix(p, e) }) || strings.Contains(p, "example")
+}
+
+// isKey tells whether the name of a file is one of a private SSH key.
+func isKey(name string) bool {
+	c := credentialName(name)
+	return c != nil && c.rule == sshKeyCopied
 }
 
 // credentialName is what the name of a file says that is in it; nil if nothing.
@@ -75,12 +82,14 @@ type copying struct {
 	contents []instructions.SourceContent
 	dest     string
 	from     string
+	excludes []string
 	add      bool
 }
 
 // copied follows what a COPY or ADD brings.
 func (c *checker) copied(s *state, stage int, k *copying) {
 	dest := c.expand(s, k.dest).Text
+	s.copyKnown = (path.IsAbs(dest) || s.known) && !s.unknown(k.dest)
 	_, rest := k.body.Flags()
 	for _, content := range k.contents {
 		c.heredoc(s, stage, rest, dest, content)
@@ -99,8 +108,20 @@ func (c *checker) copied(s *state, stage int, k *copying) {
 		case k.from != "":
 			c.fromStage(s, stage, k, v.Text, target, many, at)
 		case !strings.Contains(v.Text, standIn):
-			c.fromContext(s, stage, v.Text, target, many, at)
+			c.fromContext(s, stage, v.Text, target, many, k.excluded(), at)
 		}
+	}
+}
+
+// excluded tells which files --exclude leaves out, by their paths from the source.
+func (k *copying) excluded() func(string) bool {
+	m, err := patternmatcher.New(k.excludes)
+	if err != nil || len(k.excludes) == 0 {
+		return func(string) bool { return false }
+	}
+	return func(name string) bool {
+		out, err := m.MatchesOrParentMatches(name)
+		return out && err == nil
 	}
 }
 
@@ -175,7 +196,7 @@ func (c *checker) fromStage(s *state, stage int, k *copying, source, target stri
 }
 
 // fromContext follows what comes from the build context.
-func (c *checker) fromContext(s *state, stage int, source, target string, many bool, at place) {
+func (c *checker) fromContext(s *state, stage int, source, target string, many bool, excluded func(string) bool, at place) {
 	if strings.Contains(source, "://") {
 		return
 	}
@@ -189,6 +210,9 @@ func (c *checker) fromContext(s *state, stage int, source, target string, many b
 	}
 	shown := 0
 	for _, f := range files {
+		if excluded(strings.TrimPrefix(f, clean+"/")) {
+			continue
+		}
 		to := target
 		if rest, below := strings.CutPrefix(f, clean+"/"); below || clean == "" || clean == "." {
 			if clean == "" || clean == "." {
@@ -234,6 +258,7 @@ func (c *checker) credentialFile(s *state, stage int, file, target, detail strin
 	o := &origin{kind: fromFile, name: file, at: at, stage: stage, sure: true, why: "it is a credential file"}
 	n := c.add(o)
 	o.target, o.dir = flow.Abs(s.dir, target), s.dir
+	o.known = s.copyKnown && !strings.Contains(o.target, standIn)
 	s.files[o.target] = flow.Origins{n}
 	if severity == "" || rule.Severity.AtLeast(severity) {
 		severity = rule.Severity

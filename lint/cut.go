@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -9,10 +10,23 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
+// writers are commands that write a file that has the name of one of credentials.
+var writers = map[string][]string{
+	".npmrc": {"npm config", "npm set", "npm login", "pnpm config", "yarn config"}, ".yarnrc": {"yarn config"}, ".yarnrc.yml": {"yarn config"},
+	".gitconfig": {"git config"}, "pip.conf": {"pip config", "pip3 config"}, "config.json": {"docker login"}, ".condarc": {"conda config"},
+}
+
 // changes tells whether a script does to a file what cannot be done to a mount.
-func changes(script, name string) bool {
-	for line := range strings.Lines(strings.ReplaceAll(script, "&&", "\n")) {
+func changes(script, target string) bool {
+	name, folder := path.Base(target), path.Dir(target)
+	for line := range strings.Lines(strings.NewReplacer("&&", "\n", ";", "\n", "||", "\n", "|", "\n").Replace(script)) {
 		words := strings.Fields(line)
+		if slices.Contains(writers[name], strings.Join(words[:min(len(words), 2)], " ")) {
+			return true
+		}
+		if len(words) > 1 && (words[0] == "chmod" || words[0] == "chown") && (strings.Contains(line, inRoot(folder)) || strings.Contains(line, folder)) {
+			return true
+		}
 		if len(words) > 0 && strings.Contains(line, name) && slices.Contains([]string{"chmod", "chown", "mv", "sed", "tee", "truncate", "shred", "chgrp"}, words[0]) || strings.Contains(line, ">") && strings.Contains(line, name) {
 			return true
 		}

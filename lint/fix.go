@@ -59,12 +59,17 @@ func (f *fixer) mend(file *fileResult) {
 	file.ignore(f.of[file.path])
 	m := &mender{fixer: f, checker: file.checker, leaks: file.leaks, text: []byte(file.checker.file.Whole().Text)}
 	m.mend()
-	if len(m.given) == 0 {
+	if !m.changed {
 		return
 	}
 	f.changed[file.path] = m.text
 	maps.Copy(f.changed, m.callers)
-	f.result.Hints = append(f.result.Hints, "docker build"+strings.Join(m.given, "")+" -f "+f.fromHere(file.path)+" …")
+	if len(m.given) > 0 {
+		f.result.Hints = append(f.result.Hints, "docker build"+strings.Join(m.given, "")+" -f "+f.fromHere(file.path)+" …")
+	}
+	if len(m.taken) > 0 {
+		f.result.Hints = append(f.result.Hints, "docker run"+strings.Join(m.taken, "")+" …   # what ENV gave containers before")
+	}
 	left := map[string]int{}
 	for _, l := range m.leaks {
 		left[kindOf(&l)]++
@@ -139,10 +144,22 @@ func (f *fixer) asksFor(ignoreFile, name string) bool {
 			}
 		}
 		for _, s := range c.steps {
-			if strings.Contains(s.body.Text, path.Base(name)) {
+			if strings.Contains(s.body.Text, path.Base(name)) || s.looksFor(path.Base(name)) {
 				return true
 			}
 		}
+	}
+	return false
+}
+
+// looksFor tells whether a RUN may read a file of the working directory by itself: package managers read their settings, and builds of web
+// applications .env.
+func (s *runStep) looksFor(name string) bool {
+	switch {
+	case strings.HasPrefix(name, ".env"):
+		return slices.ContainsFunc([]string{"build", "compile", "collectstatic", "artisan", "generate", "make"}, func(w string) bool { return strings.Contains(s.code.Text, w) })
+	case slices.Contains([]string{".npmrc", ".yarnrc", ".yarnrc.yml", ".netrc", ".pypirc", "pip.conf", "auth.json", "gradle.properties", "settings.xml", "NuGet.Config", "nuget.config", "bunfig.toml", ".condarc"}, name):
+		return s.mayUse(name, s.code.Text)
 	}
 	return false
 }

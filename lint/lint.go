@@ -21,9 +21,11 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/tightlip/tightlip/dockerfile"
 	"github.com/tightlip/tightlip/finding"
 	"github.com/tightlip/tightlip/image"
+	"github.com/tightlip/tightlip/internal/lazy"
 	"github.com/tightlip/tightlip/lint/caller"
 	"github.com/tightlip/tightlip/scan/detect"
 	"golang.org/x/sync/errgroup"
@@ -72,6 +74,11 @@ func Check(ctx context.Context, o Options) (*Result, error) {
 	p.readCallers()
 	if err := p.checkAll(ctx); err != nil {
 		return nil, err
+	}
+	if o.Target != "" && !slices.ContainsFunc(p.results, func(r fileResult) bool {
+		return r.checker == nil || r.checker.file.Stage(o.Target, len(r.checker.file.Stages())) >= 0
+	}) {
+		return nil, fmt.Errorf("no Dockerfile has a stage %q", o.Target)
 	}
 	return p.result(), nil
 }
@@ -129,7 +136,7 @@ func (p *project) discover() error {
 		if d.IsDir() && name != "." && skipDir(d) {
 			return fs.SkipDir
 		}
-		if !d.Type().IsRegular() {
+		if !d.Type().IsRegular() && !(d.Type() == fs.ModeSymlink && isDockerfile(name) && p.isFile(name)) {
 			return nil
 		}
 		switch {
@@ -142,6 +149,17 @@ func (p *project) discover() error {
 		}
 		return nil
 	})
+}
+
+// isFile tells whether a link leads to a file of the project.
+func (p *project) isFile(name string) bool {
+	root, err := os.OpenRoot(p.options.Root)
+	if err != nil {
+		return false
+	}
+	defer root.Close()
+	info, err := root.Stat(filepath.FromSlash(name))
+	return err == nil && info.Mode().IsRegular()
 }
 
 // isScript tells whether a file starts as scripts do.
@@ -169,15 +187,22 @@ func (p *project) rel(abs string) string {
 	return filepath.ToSlash(rel)
 }
 
+// otherEndings are those of files that are about Dockerfiles, and programEndings of programs that are.
+var (
+	otherEndings   = strings.Fields(".dockerignore .md .j2 .erb .tmpl .tpl .orig .txt .rego .nanorc .tmlanguage .tmpreferences .yaml .yml .json .svg .png .html .vim .snippets .sublime-syntax .cson .rej .bak .swp")
+	programEndings = strings.Fields(".go .py .js .ts .rs .rb .java .kt .cs .c .h .php .lua .ex .sh .css")
+)
+
 // isDockerfile tells whether a file is one by its name.
 func isDockerfile(name string) bool {
-	low := strings.ToLower(path.Base(name))
+	base := path.Base(name)
+	low := strings.ToLower(base)
 	ext := path.Ext(low)
-	if ext == ".dockerignore" || ext == ".md" || ext == ".j2" || ext == ".erb" || ext == ".tmpl" || ext == ".tpl" || ext == ".go" || ext == ".py" || ext == ".orig" || ext == ".txt" {
+	if slices.Contains(otherEndings, ext) || base[0] == 'd' && slices.Contains(programEndings, ext) {
 		return false
 	}
 	for _, n := range []string{"dockerfile", "containerfile"} {
-		if low == n || strings.HasPrefix(low, n+".") || strings.HasPrefix(low, n+"-") || ext == "."+n {
+		if low == n || strings.HasPrefix(low, n+".") || strings.HasPrefix(low, n+"-") || strings.HasPrefix(low, n+"_") || ext == "."+n {
 			return true
 		}
 	}
@@ -239,6 +264,7 @@ func (p *project) readCallers() {
 		})
 	}
 	_ = group.Wait() // its functions return nothing
+	defer p.adopt()
 	for i, r := range reads {
 		if r.err != nil {
 			p.cannot(p.callers[i], 0, r.err)
@@ -246,6 +272,25 @@ func (p *project) readCallers() {
 		p.sources[p.callers[i]] = r.text
 		for n := range r.builds {
 			p.builds = append(p.builds, &r.builds[n])
+		}
+	}
+}
+
+// adopt adds the Dockerfiles that only those who build them call so.
+func (p *project) adopt() {
+	if len(p.options.Dockerfiles) > 0 {
+		return
+	}
+	known := map[string]bool{}
+	for _, name := range p.paths {
+		known[name] = true
+	}
+	for _, b := range p.builds {
+		if name := b.Dockerfile; name != "" && b.Inline == "" && !known[name] {
+			known[name] = true
+			if info, err := os.Stat(p.full(name)); err == nil && info.Mode().IsRegular() {
+				p.paths = append(p.paths, name)
+			}
 		}
 	}
 }
@@ -330,22 +375,53 @@ func (p *project) checkText(name string, text []byte, builds []*caller.Build) fi
 	r := fileResult{path: name}
 	file, err := dockerfile.Parse(name, text)
 	if err != nil {
-		p.cannot(name, dockerfile.ErrorLine(err), errors.Unwrap(err))
+		p.cannot(name, dockerfile.ErrorLine(err), errors.New(reasonOf(err)))
 		if file = repaired(name, text, err); file == nil {
 			return r
 		}
 		r.repaired = true
 	}
-	r.checker = &checker{name: name, file: file, det: p.options.Detector, builds: builds, context: p.contextOf(name, builds)}
-	if p.options.Target != "" {
-		r.checker.targets = []string{p.options.Target}
+	for i, dir := range p.contextsOf(name, file, builds) {
+		c := &checker{name: name, file: file, det: p.options.Detector, builds: builds, context: p.context(dir, name)}
+		if p.options.Target != "" {
+			c.targets = []string{p.options.Target}
+		}
+		c.run()
+		if i == 0 {
+			r.checker, r.leaks = c, c.results()
+			continue
+		}
+		for _, l := range c.results() { // what only this context has
+			if !slices.ContainsFunc(r.leaks, func(k finding.Leak) bool { return k.Line == l.Line && kindOf(&k) == kindOf(&l) }) {
+				l.Detail += " That is in the context " + dir + "."
+				r.leaks = append(r.leaks, l)
+			}
+		}
 	}
-	r.checker.run()
-	r.leaks = r.checker.results()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unread = append(p.unread, r.checker.gaps...)
 	return r
+}
+
+var (
+	meant    = lazy.Regexp(`unknown instruction: \S+ \((did you mean \w+\?)\)`)
+	position = lazy.Regexp(`^(parsing [^:]*: )?(dockerfile parse error on line \d+: )?`)
+	quoted   = lazy.Regexp("[\"'`].*")
+	notWords = lazy.Regexp(`\S*[^a-z\s=:,.()-]\S*`)
+)
+
+// reasonOf is an error of the parser without what it quotes of the file, which may be a secret.
+func reasonOf(err error) string {
+	text := err.Error()
+	if m := meant().FindStringSubmatch(text); m != nil {
+		return "unknown instruction: " + m[1]
+	}
+	text = strings.TrimPrefix(text, position().FindString(text))
+	if strings.HasPrefix(text, "unknown instruction") {
+		return "unknown instruction"
+	}
+	return "it cannot be parsed: " + strings.TrimSpace(notWords().ReplaceAllString(quoted().ReplaceAllString(text, "…"), "…"))
 }
 
 // repaired is a Dockerfile without the instructions that cannot be read; nil if there is no such.
@@ -371,22 +447,56 @@ type contextOnce struct {
 	context *buildContext
 }
 
-// contextOf is the build context of a Dockerfile: the one that is given, a caller's, or the folder that has what it copies.
-func (p *project) contextOf(name string, builds []*caller.Build) *buildContext {
-	dir := path.Dir(name)
-	for _, b := range builds {
-		if b.Context != "" {
-			dir = b.Context
-			break
-		}
-	}
+// maxContexts is how many build contexts of one Dockerfile are looked at.
+const maxContexts = 8
+
+// contextsOf are the build contexts of a Dockerfile: the one that is given, those of its callers, or the folder that has what it copies, its own or
+// the root.
+func (p *project) contextsOf(name string, file *dockerfile.File, builds []*caller.Build) []string {
 	if p.options.Context != "" {
 		abs, err := filepath.Abs(p.options.Context)
 		if err != nil {
-			return nil
+			return []string{"."}
 		}
-		dir = p.rel(abs)
+		return []string{p.rel(abs)}
 	}
+	var dirs []string
+	for _, b := range builds {
+		if b.Context != "" && !slices.Contains(dirs, b.Context) && len(dirs) < maxContexts {
+			dirs = append(dirs, b.Context)
+		}
+	}
+	own := path.Dir(name)
+	switch {
+	case len(dirs) > 0:
+		return dirs
+	case own != "." && p.has(".", file) > p.has(own, file):
+		return []string{"."}
+	}
+	return []string{own}
+}
+
+// has is how many of the files that a Dockerfile names are in a folder.
+func (p *project) has(dir string, file *dockerfile.File) (n int) {
+	for _, s := range file.Stages() {
+		for _, cmd := range s.Commands {
+			c, ok := cmd.(*instructions.CopyCommand)
+			if !ok || c.From != "" {
+				continue
+			}
+			for _, source := range c.SourcePaths {
+				clean := path.Clean("/" + source)
+				if clean != "/" && !strings.ContainsAny(clean, "*?[$") && exists(filepath.Join(p.full(dir), filepath.FromSlash(clean))) {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
+// context is a build context of a Dockerfile.
+func (p *project) context(dir, name string) *buildContext {
 	ignore := ""
 	if own := p.full(name) + ".dockerignore"; exists(own) {
 		ignore = own

@@ -64,6 +64,15 @@ func TestFollowing(t *testing.T) {
 		{"a here-document", "FROM a\nARG TOKEN\nRUN <<EOF\nset -e\necho $TOKEN > /x\nEOF", "2 secret-arg; 5 secret-in-file"},
 		{"a global argument", "ARG TOKEN\nFROM a:$TOKEN", "1 secret-arg"},
 		{"an argument with a placeholder", "FROM a\nARG PASSWORD=changeme\nRUN x", ""},
+		{"exported by the script", "FROM a\nRUN --mount=type=secret,id=T,required=true export T=$(cat /run/secrets/T) && env > /etc/c", "2 secret-in-file"},
+		{"exported with set -a", "FROM a\nRUN --mount=type=secret,id=T,required=true set -a && . /run/secrets/T && env > /etc/c", "2 secret-in-file"},
+		{"compressed", "FROM a\nRUN --mount=type=secret,id=T,required=true gzip < /run/secrets/T > /t.gz", "2 secret-in-file"},
+		{"given away by an export", "FROM a\nARG P\nRUN export PGPASSWORD=$P && psql -h db", "2 secret-arg"},
+		{"given away by a file", "FROM a\nARG J\nRUN echo \"$J\" > /root/.ssh/id_rsa", "2 secret-arg; 3 secret-in-file"},
+		{"a clone that is cleaned", "FROM a\nRUN --mount=type=secret,id=T,env=T,required=true git clone https://x:$T@g.corp.example/x /x && git -C /x remote set-url origin https://g.corp.example/x", ""},
+		{"an option that says no", "FROM a\nRUN adduser --disabled-password myuser", ""},
+		{"a switch", "FROM a\nARG ENABLE_TOKEN_AUTH\nRUN make", ""},
+		{"a mounted stage", "FROM a AS b\nARG TOKEN\nRUN echo $TOKEN > /app/t\nFROM a\nRUN --mount=from=b,source=/app,target=/b cp /b/t /srv/t", "2 secret-arg; 3 secret-in-file; 5 secret-in-file"},
 		{"a comment above", "FROM a\n# tightlip: ignore=secret-arg it is one for tests\nARG TOKEN\nRUN x", ""},
 		{"a comment for another rule", "FROM a\n# tightlip: ignore=secret-env no\nARG TOKEN\nRUN x", "3 secret-arg"},
 		{"a comment without a reason", "FROM a\n# tightlip: ignore=secret-arg\nARG TOKEN\nRUN x", "3 secret-arg"},
@@ -118,6 +127,18 @@ func TestContext(t *testing.T) {
 		{"another folder", map[string]string{"Dockerfile": "FROM a\nCOPY src /src\n", ".env": env, "src/a.go": "package a\n"}, ""},
 		{"that folder", map[string]string{"Dockerfile": "FROM a\nCOPY src /src\n", "src/.env": env}, "2 context-credential"},
 		{"no secret in it", map[string]string{"Dockerfile": "FROM a\nCOPY .npmrc /root/\n", ".npmrc": "//npm.corp.example/:_authToken=${NPM_TOKEN}\n"}, ""},
+		{"left out by the instruction", map[string]string{"Dockerfile": "FROM a\nCOPY --exclude=.env . .\n", ".env": env}, ""},
+		{"mounted and copied", map[string]string{"Dockerfile": "FROM a\nRUN --mount=type=bind,target=/ctx cp /ctx/.env /srv/\n", ".env": env}, "2 secret-in-file"},
+		{"a folder of Dockerfiles", map[string]string{"docker/Dockerfile": "FROM a\nCOPY go.mod .\nCOPY . .\n", "go.mod": "module a\n", ".env": env}, "3 context-credential"},
+		{"one of two contexts", map[string]string{
+			"Dockerfile":   "FROM a\nCOPY . .\n",
+			"compose.yaml": "services:\n  a: {build: {context: ./a, dockerfile: ../Dockerfile}}\n  b: {build: {context: ./b, dockerfile: ../Dockerfile}}\n",
+			"a/x":          "x", "b/.env": env,
+		}, "2 context-credential"},
+		{"a Dockerfile that only compose calls so", map[string]string{
+			"prod.df":      "FROM a\nARG TOKEN\nRUN x\n",
+			"compose.yaml": "services:\n  a: {build: {context: ., dockerfile: prod.df}}\n",
+		}, "2 secret-arg"},
 		{"not there yet", map[string]string{"Dockerfile": "FROM a\nCOPY .npmrc /root/\n"}, "2 copied-credential"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -158,13 +179,38 @@ func TestFix(t *testing.T) {
 		{
 			"a file with a RUN of its own to remove it",
 			"FROM a\nWORKDIR /app\nCOPY .npmrc ./\nRUN npm ci\nRUN rm .npmrc\n",
-			"FROM a\nWORKDIR /app\nRUN --mount=type=secret,id=npmrc,target=/app/.npmrc,required=true npm ci\n",
+			"FROM a\nWORKDIR /app\nRUN --mount=type=secret,id=npmrc,target=/app/.npmrc,required=true,mode=0444 npm ci\n",
 		},
 		{
 			"a file for another user",
 			"FROM a\nUSER node\nCOPY .npmrc /app/.npmrc\nRUN npm ci; rm /app/.npmrc\n",
 			"FROM a\nUSER node\nRUN --mount=type=secret,id=npmrc,target=/app/.npmrc,required=true,mode=0444 npm ci;\n",
 		},
+		{
+			"an exec form",
+			"FROM a\nARG NPM_TOKEN\nRUN [\"npm\", \"ci\"]\n",
+			"FROM a\nRUN --mount=type=secret,id=NPM_TOKEN,env=NPM_TOKEN,required=true [\"npm\", \"ci\"]\n",
+		},
+		{
+			"an argument that may be missing",
+			"FROM a\nARG TOKEN=\"\"\nRUN if [ -n \"$TOKEN\" ]; then make; fi\n",
+			"FROM a\nRUN --mount=type=secret,id=TOKEN,env=TOKEN if [ -n \"$TOKEN\" ]; then make; fi\n",
+		},
+		{
+			"the same file in two stages",
+			"FROM a AS b\nCOPY .npmrc /r/.npmrc\nRUN npm ci && rm /r/.npmrc\nFROM a\nCOPY .npmrc /r/.npmrc\nRUN npm ci && rm /r/.npmrc\n",
+			"FROM a AS b\nRUN --mount=type=secret,id=npmrc,target=/r/.npmrc,required=true,mode=0444 npm ci\nFROM a\nRUN --mount=type=secret,id=npmrc,target=/r/.npmrc,required=true,mode=0444 npm ci\n",
+		},
+		{"a file in a folder that the base image says", "FROM a\nCOPY .npmrc .\nRUN npm ci && rm .npmrc\n", ""},
+		{"a file in a folder that a variable says", "FROM a\nARG DIR\nWORKDIR /srv/$DIR\nCOPY .npmrc .\nRUN npm ci && rm .npmrc\n", ""},
+		{"a file that a child stage needs", "FROM a AS b\nWORKDIR /app\nCOPY .npmrc ./\nFROM b\nRUN npm ci\nRUN rm .npmrc\n", ""},
+		{"a file that the tool writes", "FROM a\nCOPY .npmrc /root/.npmrc\nRUN npm config set fund false && npm ci && rm -f /root/.npmrc\n", ""},
+		{"a folder whose mode is changed", "FROM a\nCOPY .netrc /root/x/.netrc\nRUN set -e; chmod -R 700 /root/x; make; rm /root/x/.netrc\n", ""},
+		{"a private key", "FROM a\nCOPY id_rsa /root/.ssh/id_rsa\nRUN git clone x && rm /root/.ssh/id_rsa\n", ""},
+		{"Windows", "FROM mcr.corp.example/windows/nanoserver\nARG TOKEN\nRUN make\n", ""},
+		{"a frontend of which nothing is known", "# syntax=docker/dockerfile:experimental\nFROM a\nARG TOKEN\nRUN make\n", ""},
+		{"an argument with a default", "FROM a\nARG TOKEN=x9-Kd73jdLq\nENV A=b\nRUN make TOKEN=${TOKEN}\nCMD run\n", "FROM a\nENV A=b\nRUN --mount=type=secret,id=TOKEN,env=TOKEN,required=true make TOKEN=${TOKEN}\nCMD run\n"},
+		{"a variable that the container needs", "FROM a\nARG P_TOKEN\nENV P_TOKEN=$P_TOKEN\nRUN make\nCMD app $P_TOKEN\n", ""},
 		{"an argument that is in the config", "FROM a\nARG TOKEN\nLABEL t=$TOKEN\nRUN make\n", ""},
 		{"a file that is changed", "FROM a\nCOPY id_rsa /root/.ssh/id_rsa\nRUN chmod 600 /root/.ssh/id_rsa && git clone x && rm /root/.ssh/id_rsa\n", ""},
 		{"a frontend that is too old", "# syntax=docker/dockerfile:1.4\nFROM a\nARG TOKEN\nRUN make\n", ""},
@@ -187,6 +233,54 @@ func TestFix(t *testing.T) {
 				t.Errorf("the second time there are %d fixes, and findings: %s", len(again.Fixes), listed(again))
 			}
 		})
+	}
+}
+
+// TestCallersDecide: an argument stays one if somebody who may build this gives it so, or is not to be changed.
+func TestCallersDecide(t *testing.T) {
+	dockerfile := "FROM a\nARG TOKEN\nRUN make $TOKEN\n"
+	for name, test := range map[string]struct{ file, text, want string }{
+		"moved":              {"compose.yaml", "services:\n  a: {build: {context: ., args: {TOKEN: $TOKEN}}}\n", "env=TOKEN,required=true make"},
+		"another has it not": {"compose.yaml", "services:\n  a: {build: {context: ., args: {TOKEN: $TOKEN}}}\n  b: {build: .}\n", "env=TOKEN make"},
+		"not movable":        {"compose.yaml", "services:\n  a: {build: {context: ., args: {TOKEN: abc-9Kd73jdLq}}}\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := check(t, map[string]string{"Dockerfile": dockerfile, test.file: test.text}, lint.Options{})
+			after := ""
+			for _, f := range r.Fixes {
+				if f.Path == "Dockerfile" {
+					after = string(f.After)
+				}
+			}
+			if (test.want == "") != (after == "") || !strings.Contains(after, test.want) {
+				t.Errorf("got %q, want %q in it", after, test.want)
+			}
+		})
+	}
+}
+
+// TestReasonsQuoteNothing: what cannot be parsed may be a secret.
+func TestReasonsQuoteNothing(t *testing.T) {
+	const value = "Zq9-Wv7kd83Xb"
+	for _, text := range []string{
+		"FROM a\nRUN echo \"\n" + value + "\n\"\n",
+		"FROM a\nENV A=1 " + value + "\n",
+		"FROM a\nHEALTHCHECK --interval=" + value + " CMD x\n",
+		"FROM a\nRUN if $((1 " + value + " ))\n",
+		"FROM a\nRUN --" + value + " x\n",
+		"FROM a\nRUN --mount=type=secret,id=x,foo=" + value + " x\n",
+		"FROM a\nONBUILD HEALTHCHECK --interval=" + value + " CMD x\n",
+		value + "\n",
+	} {
+		r := check(t, map[string]string{"Dockerfile": text}, lint.Options{})
+		if len(r.Unread) == 0 {
+			t.Errorf("%q was checked", text)
+		}
+		for _, u := range r.Unread {
+			if strings.Contains(u.Reason, value) || u.Line == 0 {
+				t.Errorf("%q: line %d: %s", text, u.Line, u.Reason)
+			}
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/tightlip/tightlip/dockerfile"
 	"github.com/tightlip/tightlip/finding"
+	"github.com/tightlip/tightlip/internal/lazy"
 	"github.com/tightlip/tightlip/lint/caller"
 	"github.com/tightlip/tightlip/lint/edit"
 	"github.com/tightlip/tightlip/lint/flow"
@@ -23,8 +24,10 @@ type mender struct {
 	leaks   []finding.Leak
 	text    []byte
 	callers map[string][]byte // files that start builds, as far as they change
-	given   []string          // flags that a build needs from now on
-	moved   []string          // the arguments that are secrets now
+	changed bool
+	given   []string // flags that a build needs from now on
+	taken   []string // flags that a container needs which relies on what was in ENV
+	moved   []string // the arguments that are secrets now
 }
 
 // attempt is a change that may mend something.
@@ -32,6 +35,7 @@ type attempt struct {
 	edits []edit.Edit
 	arg   string // the argument that becomes a secret, which callers have to give so
 	flags []string
+	taken []string
 }
 
 // Each attempt checks the whole file again: so many are made, and in long files fewer.
@@ -48,6 +52,9 @@ func (m *mender) mend() {
 		progress = false
 		for _, o := range m.checker.origins {
 			key := fmt.Sprintf("%d %s", o.kind, o.name)
+			if o.kind == fromFile {
+				key += fmt.Sprint(" ", o.stage)
+			}
 			if tried[key] || len(tried) >= attempts || !m.counts(o) {
 				continue
 			}
@@ -93,7 +100,7 @@ func (m *mender) try(a *attempt) bool {
 		return false
 	}
 	m.text, m.checker, m.leaks, m.callers = text, c, leaks, callers
-	m.given = append(m.given, a.flags...)
+	m.changed, m.given, m.taken = true, append(m.given, a.flags...), append(m.taken, a.taken...)
 	if a.arg != "" {
 		m.moved = append(m.moved, a.arg)
 	}
@@ -109,8 +116,16 @@ func (m *mender) move(arg string) (map[string][]byte, bool) {
 	if out == nil {
 		out = map[string][]byte{}
 	}
+	gives := func(b *caller.Build) bool {
+		return slices.ContainsFunc(b.Args, func(a caller.Arg) bool { return a.Name == arg || a.Name == "*" })
+	}
+	for _, b := range m.fixer.project.builds {
+		if b.Dockerfile == "" && b.Inline == "" && gives(b) {
+			return nil, false // it may build this one
+		}
+	}
 	for _, b := range m.checker.builds {
-		if !slices.ContainsFunc(b.Args, func(a caller.Arg) bool { return a.Name == arg }) {
+		if !gives(b) {
 			continue
 		}
 		if m.fixer.project.starts(b.File) > maxMoved {
@@ -169,6 +184,9 @@ func anyNew(leaks, before []finding.Leak) bool {
 		old[kindOf(&l)]++
 	}
 	for _, l := range leaks {
+		if !l.Severity.AtLeast(finding.Low) {
+			continue
+		}
 		if old[kindOf(&l)]--; old[kindOf(&l)] < 0 {
 			return true
 		}
@@ -179,12 +197,14 @@ func anyNew(leaks, before []finding.Leak) bool {
 // argument makes a secret mount of an argument, and of the variables that have its value.
 func (m *mender) argument(name string) *attempt {
 	c := m.checker
-	if tag := syntaxTag().FindStringSubmatch(c.file.Syntax()); tag != nil && tag[1] == "1" && len(tag[2]) < 2 {
-		return nil // env= is not known there
+	if !m.knowsEnv() || m.foreign() {
+		return nil
 	}
 	a := &attempt{arg: name, flags: []string{" --secret id=" + name + ",env=" + name}}
 	names := map[int]string{} // of variables, by origin
-	optional := m.optional(name)
+	optional := m.optional(name) || slices.ContainsFunc(c.builds, func(b *caller.Build) bool {
+		return !slices.ContainsFunc(b.Args, func(a caller.Arg) bool { return a.Name == name })
+	})
 	for n, o := range c.origins {
 		alias := o.alias && len(o.parents) == 1 && names[o.parents[0]] != ""
 		if !(o.kind == fromArg && o.name == name) && !alias {
@@ -197,6 +217,9 @@ func (m *mender) argument(name string) *attempt {
 			return nil
 		}
 		names[n] = o.name
+		if alias && c.reached[o.stage] {
+			a.taken = append(a.taken, " -e "+o.name)
+		}
 		optional = optional || m.optional(o.name)
 		edits := m.withoutPair(o)
 		if edits == nil {
@@ -211,6 +234,7 @@ func (m *mender) argument(name string) *attempt {
 	if optional {
 		required = ""
 	}
+	mounted := false
 	for _, s := range c.steps {
 		var mounts []string
 		for _, n := range s.visible {
@@ -224,11 +248,25 @@ func (m *mender) argument(name string) *attempt {
 			flags += fmt.Sprintf(" --mount=type=secret,id=%s,env=%s%s", name, v, required)
 		}
 		if flags != "" {
-			a.edits = append(a.edits, s.insert(flags))
+			a.edits, mounted = append(a.edits, s.insert(flags)), true
 		}
+	}
+	if !mounted {
+		a.flags = nil
 	}
 	return a
 }
+
+// recentSyntax are the frontends that know env= of secret mounts.
+var recentSyntax = lazy.Regexp(`^(docker\.io/)?docker/dockerfile(-upstream)?:(1|latest|labs|1-labs|master|1\.[1-9]\d.*)$|^(docker\.io/)?docker/dockerfile$`)
+
+func (m *mender) knowsEnv() bool {
+	syntax := m.checker.file.Syntax()
+	return syntax == "" || recentSyntax().MatchString(syntax)
+}
+
+// foreign tells whether the image is one of Windows, or its shell one that mounts and variables have other rules for.
+func (m *mender) foreign() bool { return m.checker.windows() }
 
 // globals takes an argument out of what stands before the first stage, too; false if that has a value, or if a FROM uses it.
 func (m *mender) globals(a *attempt, name string) bool {
@@ -258,14 +296,7 @@ func (m *mender) globals(a *attempt, name string) bool {
 
 // optional tells whether a RUN asks if a variable has a value.
 func (m *mender) optional(name string) bool {
-	for _, s := range m.checker.steps {
-		for _, form := range []string{"${" + name + ":-", "${" + name + "-", "${" + name + ":+", "${" + name + "+", `-z "$` + name, `-n "$` + name, "-z $" + name, "-n $" + name, `-z "${` + name, `-n "${` + name} {
-			if strings.Contains(s.body.Text, form) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.checker.steps, func(s runStep) bool { return asks(s.body.Text, name) })
 }
 
 // runs tells whether a container needs a variable: its command names it.
@@ -343,11 +374,11 @@ func (s *runStep) insert(flags string) edit.Edit {
 
 // plainCommands use no credentials, whatever variables there are.
 var plainCommands = strings.Fields(`apt-get apt apk yum dnf microdnf mkdir chmod chown rm rmdir ln touch cp mv cd true false : echo printf set test [ export unset useradd groupadd adduser addgroup
-	usermod id ls cat tar unzip gzip gunzip install sed grep head tail update-ca-certificates locale-gen ldconfig sleep exit trap which command sha256sum corepack`)
+	usermod id ls cat tar unzip gzip gunzip install sed grep head tail update-ca-certificates locale-gen ldconfig sleep exit trap which command sha256sum`)
 
 // mayUse tells whether a script may need a variable or file: it names it, or runs a program that may look for it.
 func (s *runStep) mayUse(name, script string) bool {
-	if strings.Contains(script, name) {
+	if strings.Contains(script, name) || !s.cmd.PrependShell || strings.Contains(name, "PROXY") || name == "HTTP_AUTH" {
 		return true
 	}
 	parsed, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(s.code.Text), "")
@@ -367,8 +398,8 @@ func (s *runStep) mayUse(name, script string) bool {
 // file makes a secret mount of a credential file that is copied and removed again.
 func (m *mender) file(o *origin) *attempt {
 	copied, ok := m.at(o.at.line).(*instructions.CopyCommand)
-	if !ok || len(copied.SourcePaths) != 1 || len(copied.SourceContents) > 0 || o.target == "" {
-		return nil
+	if !ok || len(copied.SourcePaths) != 1 || len(copied.SourceContents) > 0 || !o.known || m.foreign() || isKey(o.name) {
+		return nil // ssh takes no key that others may read, and type=ssh needs another command
 	}
 	target := inRoot(o.target)
 	id := strings.TrimLeft(path.Base(o.name), "._")
@@ -378,16 +409,16 @@ func (m *mender) file(o *origin) *attempt {
 	for i := range m.checker.steps {
 		s := &m.checker.steps[i]
 		line, _ := s.body.Place(0)
-		if line < o.at.line {
+		if line < o.at.line || !m.checker.inherits(s.stage, o.stage) {
 			continue
 		}
 		if removed || s.stage != o.stage {
-			if s.stage != o.stage && !removed || !m.standsWithout(s, o) {
+			if !removed || !m.standsWithout(s, o) {
 				return nil
 			}
 			continue
 		}
-		if changes(s.code.Text, path.Base(o.target)) {
+		if changes(s.code.Text, o.target) {
 			return nil
 		}
 		var cut cutting
@@ -402,9 +433,9 @@ func (m *mender) file(o *origin) *attempt {
 			a.edits = append(a.edits, m.lines(s.cmd))
 			continue
 		case s.mayUse(path.Base(o.target), cut.rest(s.code.Text)):
-			mode := ""
-			if s.user != "" && s.user != "root" && s.user != "0" {
-				mode = ",mode=0444"
+			mode := ",mode=0444" // the base image may say who runs this
+			if s.user == "root" || s.user == "0" || strings.HasPrefix(o.target, "~") {
+				mode = ""
 			}
 			a.edits = append(a.edits, s.insert(flag+mode))
 		case !m.standsWithout(s, o):
@@ -414,10 +445,17 @@ func (m *mender) file(o *origin) *attempt {
 			a.edits = append(a.edits, edit.Edit{Start: s.code.Offset(span[0]), End: s.code.Offset(span[1]-1) + 1})
 		}
 	}
-	if !removed {
+	if !removed || m.copiedOn(o) {
 		return nil
 	}
 	return a
+}
+
+// copiedOn tells whether another stage copies a file.
+func (m *mender) copiedOn(o *origin) bool {
+	return slices.ContainsFunc(m.checker.found, func(f found) bool {
+		return f.rule == copiedFromStage && slices.ContainsFunc(f.from, func(n int) bool { return m.checker.origins[n] == o })
+	})
 }
 
 // source is where a file of the context is from the working directory.

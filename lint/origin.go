@@ -50,6 +50,7 @@ type origin struct {
 	removed int    // the line of the RUN that removes the file; 0 if none does
 	kept    int    // the number of RUNs behind it, in whose history it is
 	dir     string // and the working directory there
+	known   bool   // whether the target is, whatever the base image says
 	preset  bool   // it has a value that the build need not give
 	inText  bool   // it is in an instruction that is no RUN and no ENV of its own
 }
@@ -124,6 +125,8 @@ var telltales = []func() *regexp.Regexp{
 	lazy.Regexp(`(?i)\b(?:authorization|private-token|job-token|deploy-token|x-api-key|x-jfrog-art-api|x-vault-token)["']?\s*[:=]\s*["']?(?:(?:basic|bearer|token)\s+)?\x00`),
 	lazy.Regexp(`\bcurl\b[^|;]*\s(?:-\w*u|--user)[ =]?["']?\x00(?:[^:]|$)`),
 	lazy.Regexp(`\bbundle(?:r)? config\s[^|;]*\x00`),
+	lazy.Regexp(`(?i)(?:_authToken|npmAuthToken|:_password|:_auth)["']?[ =]["']?\x00`),
+	lazy.Regexp(`\bhttp-basic\.\S+ \S+ ["']?\x00`),
 }
 
 // used marks the origins that a text gives away: the detector would find a secret where their stand-ins are.
@@ -153,6 +156,9 @@ type state struct {
 	vars  map[string]flow.Value
 	files map[string]flow.Origins // that hold secrets
 	dir   string
-	shell []string
-	user  string
+	known bool // whether dir is, whatever the base image says
+	// copyKnown is the same for what is copied at the moment.
+	copyKnown bool
+	shell     []string
+	user      string
 }

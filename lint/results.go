@@ -117,7 +117,7 @@ func (c *checker) ignored(rule *detect.Rule, line int) string {
 	for _, n := range []int{line, c.file.Start(line)} {
 		for above := n - 1; above > 0 && strings.HasPrefix(c.file.Line(above), "#"); above-- {
 			if why := finding.Ignored(c.file.Line(above), rule.ID, now); why != "" {
-				return why
+				return c.det.Mask(why)
 			}
 		}
 	}

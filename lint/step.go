@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -30,8 +31,8 @@ func (c *checker) step(s *state, stage int, run *instructions.RunCommand, body d
 	for p, from := range s.files {
 		script.Files[p] = from
 	}
-	c.mounts(&script, s, stage, run, flags)
 	code, ok := c.code(s, run, rest, &script)
+	c.mounts(&script, s, stage, run, flags)
 	c.steps = append(c.steps, runStep{stage, run, c.file.Body(run.Location()), code, visible(s), s.user, s.dir})
 	c.patterns(stage, rest)
 	c.literals(stage, rest, detect.Content{Data: []byte(rest.Text), Kind: detect.Command}, literalSecret)
@@ -43,8 +44,7 @@ func (c *checker) step(s *state, stage int, run *instructions.RunCommand, body d
 	}
 	result, err := flow.Run(script)
 	if err != nil {
-		line, _ := code.Place(0)
-		c.gaps = append(c.gaps, Unread{Path: c.name, Line: line, Reason: fmt.Sprintf("the script of this RUN cannot be read: %v", err)})
+		c.gap(code, 0, "the script of this RUN cannot be followed: "+why(err))
 		return
 	}
 	c.events(stage, code, result.Events)
@@ -63,6 +63,26 @@ func visible(s *state) (out flow.Origins) {
 		out = append(out, v.From...)
 	}
 	return out
+}
+
+// gap notes what cannot be checked.
+func (c *checker) gap(b dockerfile.Body, at int, reason string) {
+	line, _ := b.Place(at)
+	c.gaps = append(c.gaps, Unread{Path: c.name, Line: line, Reason: reason})
+}
+
+// why is the reason for which a script cannot be followed. What the parser says may quote the script.
+func why(err error) string {
+	if at := (syntax.ParseError{}); errors.As(err, &at) {
+		return fmt.Sprintf("its shell cannot parse it (line %d, column %d of the script)", at.Pos.Line(), at.Pos.Col())
+	}
+	if at := (syntax.LangError{}); errors.As(err, &at) {
+		return fmt.Sprintf("it is for another shell (line %d, column %d of the script)", at.Pos.Line(), at.Pos.Col())
+	}
+	if errors.As(err, new(syntax.QuoteError)) {
+		return "it has a quote that does not end"
+	}
+	return err.Error()
 }
 
 // traces tells whether a shell prints what it runs.
@@ -110,7 +130,11 @@ var heredocAlone = lazy.Regexp(`^<<-?\s*["']?\w+["']?\s*$`)
 
 // mounts brings what a RUN mounts to its script.
 func (c *checker) mounts(script *flow.Script, s *state, stage int, run *instructions.RunCommand, flags []dockerfile.Body) {
-	for i, m := range mountsOf(run) {
+	list, err := mountsOf(run)
+	if err != nil {
+		c.gap(c.file.Body(run.Location()), 0, "the mounts of this RUN cannot be read")
+	}
+	for i, m := range list {
 		at := place{}
 		if i < len(flags) {
 			at = placeIn(flags[i], 0, len(flags[i].Text))
@@ -124,12 +148,56 @@ func (c *checker) mounts(script *flow.Script, s *state, stage int, run *instruct
 		case instructions.MountTypeSecret:
 			c.secretMount(script, stage, m, target, at)
 		case instructions.MountTypeBind:
+			c.bound(script, s, stage, m, target, at)
 			if m.From == "" && credentialName(m.Source) != nil {
 				n := c.add(&origin{kind: fromMount, name: m.Source, at: at, stage: stage, sure: true, why: "it is a credential file"})
 				script.Files[target] = flow.Origins{n}
 			}
 		}
 	}
+}
+
+// bound brings what a RUN mounts of the context or of another stage.
+func (c *checker) bound(script *flow.Script, s *state, stage int, m *instructions.Mount, target string, at place) {
+	if m.From != "" {
+		if n := c.file.Stage(m.From, stage); n >= 0 {
+			source := flow.Abs("/", s.expand(m.Source).Text)
+			for p, from := range c.states[n].files {
+				if flow.Within(p, source) {
+					script.Files[flow.Abs("/", path.Join(target, strings.TrimPrefix(p, source)))] = from
+				}
+			}
+		}
+		return
+	}
+	source := strings.TrimPrefix(path.Clean("/"+s.expand(m.Source).Text), "/")
+	for _, f := range c.context.below(source) {
+		if (detect.Keeps(f) || credentialName(f) != nil) && c.context.credential(c.det, f, f, false) != nil {
+			n := c.add(&origin{kind: fromMount, name: f, at: at, stage: stage, sure: true, why: "it is a credential file of the context"})
+			script.Files[flow.Abs("/", path.Join(target, strings.TrimPrefix(f, source)))] = flow.Origins{n}
+		}
+	}
+}
+
+// condition is a test of a variable by which a script decides what to do.
+var condition = lazy.Regexp(`\b(?:if|elif|while)\s+!?\s*(?:\[\[?|test)\s+-[nz]\s+"?\$\{?(\w+)`)
+
+// exits is how far behind the condition a script says that it cannot go on.
+const exits = 120
+
+// asks tells whether a script goes on without the value of a variable, and knows it.
+func asks(script, name string) bool {
+	for _, form := range []string{"${" + name + ":-", "${" + name + "-", "${" + name + ":+", "${" + name + "+"} {
+		if strings.Contains(script, form) {
+			return true
+		}
+	}
+	for _, m := range condition().FindAllStringSubmatchIndex(script, -1) {
+		if script[m[2]:m[3]] == name && !strings.Contains(script[m[1]:min(len(script), m[1]+exits)], "exit 1") {
+			return true
+		}
+	}
+	return false
 }
 
 // secretMount brings a secret to a script.
@@ -150,7 +218,7 @@ func (c *checker) secretMount(script *flow.Script, stage int, m *instructions.Mo
 	if target != "" {
 		script.Files[target] = flow.Origins{n}
 	}
-	if m.Env != nil && !m.Required {
+	if m.Env != nil && !m.Required && !asks(script.Text, *m.Env) {
 		c.find(found{rule: mountNotRequired, at: at, key: id, stage: stage, detail: text("If the build is not given the secret %s, this RUN goes on with an empty %s.", id, *m.Env)})
 	}
 }
@@ -194,6 +262,9 @@ func (c *checker) usedIn(stage int, at place, e flow.Event) {
 	content, how := detect.Content{Data: []byte(e.Text), Kind: detect.Command}, e.Command
 	if e.Path != "" {
 		content.Path, content.Kind, how = strings.TrimLeft(e.Path, "~/"), detect.File, e.Path
+	}
+	if p := strings.TrimPrefix(e.Path, "~/"); p != "" && credentialName(p) != nil && len(e.From) == 1 && strings.TrimSpace(e.Text) == standInOf(e.From[0]) {
+		c.mark(e.From[0], fmt.Sprintf("line %d gives it away: it is all of %s", at.line, e.Path))
 	}
 	c.used(content, e.From, how, at.line)
 	if e.Path != "" && len(e.From) == 0 {

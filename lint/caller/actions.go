@@ -45,9 +45,10 @@ func readActions(d *document) {
 			if own := w.textOf(job.value, "defaults", "run", "working-directory"); own != "" {
 				at = own
 			}
-			w.steps(w.get(job.value, "steps"), w.env(env, job.value), at)
+			w.rounds(job, env, at)
 		}
 	}
+	d.compact()
 }
 
 // env adds the variables of a workflow, job or step to those around it.

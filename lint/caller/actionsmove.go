@@ -82,6 +82,9 @@ var envOnly = lazy.Regexp(`^env\.([A-Za-z_]\w*)$`)
 
 // moveSet makes an override of the secrets of one of the arguments.
 func (u *use) moveSet(name, value string, l source) ([]edit.Edit, error) {
+	if slices.Contains(u.Secrets, name) {
+		return nil, errAnother
+	}
 	target, _, _ := strings.Cut(l.text, ".")
 	text := target + ".secrets+=type=env,id=" + name + ",env=" + envOnly().FindStringSubmatch(value)[1]
 	return []edit.Edit{{Start: l.at[0], End: l.at[len(l.text)], Text: text}}, nil
@@ -102,7 +105,12 @@ func (u *use) moveLine(f field, l source) ([]edit.Edit, error) {
 		return nil, err
 	}
 	to, ok := u.field(u.with, u.action.secrets)
+	name, _, _ := strings.Cut(text, "=")
 	switch {
+	case slices.ContainsFunc(u.linesOf(u.action.secrets), func(s source) bool { return s.text == text }):
+		return edits, nil
+	case slices.Contains(u.Secrets, strings.TrimSpace(name)):
+		return nil, errAnother
 	case !ok:
 		return append(edits, u.insertLines(u.end(f.value), indent+u.action.secrets+": |", indent+u.indentStep()+text)), nil
 	case to.merged || to.value.Kind != yaml.ScalarNode:
@@ -114,7 +122,7 @@ func (u *use) moveLine(f field, l source) ([]edit.Edit, error) {
 		}
 		last := lines[len(lines)-1]
 		at := last.at[0]
-		return append(edits, u.insertLines(last.at[len(last.text)], string(u.text[u.lineStart(at):at])+text)), nil
+		return append(edits, u.insertLines(last.at[len(last.text)], strings.TrimRight(string(u.text[u.lineStart(at):at]), `"'`)+text)), nil
 	}
 	return append(edits, u.blockOf(to, indent, text)...), nil
 }

@@ -175,10 +175,15 @@ func (b *bakeFile) argument(f *found, own, t *bakeTarget, a bakeArg) {
 		o.why = "the variable has a default"
 	default:
 		secret := "type=env,id=" + a.name + ",env=" + p.text
-		o.moves = []mover{
-			func() ([]edit.Edit, error) { return b.syntax.move(t, t, a.name, secret) },
-			func() ([]edit.Edit, error) { return b.syntax.move(t, own, a.name, secret) },
+		move := func(to *bakeTarget) mover {
+			return func() ([]edit.Edit, error) {
+				if slices.Contains(f.Secrets, a.name) {
+					return nil, errAnother
+				}
+				return b.syntax.move(t, to, a.name, secret)
+			}
 		}
+		o.moves = []mover{move(t), move(own)}
 	}
 	if old := f.last(a.name); old >= 0 {
 		f.Args, f.origins = slices.Delete(f.Args, old, old+1), slices.Delete(f.origins, old, old+1)

@@ -83,9 +83,13 @@ func (j bakeJSON) word(n *yaml.Node) word {
 	case !strings.Contains(n.Value, "${"):
 		w.parts = []part{{kind: literal, text: n.Value}}
 	default:
-		e, diags := hclsyntax.ParseTemplate([]byte(n.Value), "", hcl.InitialPos)
-		if w.parts = []part{{kind: unknown}}; !diags.HasErrors() {
-			w.parts = hclFile{&document{text: []byte(n.Value)}}.parts(e, 0)
+		w.parts = []part{{kind: unknown}}
+		text := []byte(n.Value)
+		if _, deep := hclTooDeep(hclsyntax.LexTemplate(text, "", hcl.InitialPos)); deep {
+			break
+		}
+		if e, diags := hclsyntax.ParseTemplate(text, "", hcl.InitialPos); !diags.HasErrors() {
+			w.parts = hclFile{&document{text: text}}.parts(e, 0)
 		}
 	}
 	return w

@@ -177,13 +177,72 @@ func TestReadErrors(t *testing.T) {
 		name, text, err string
 		builds          int
 	}{
-		{"compose.yaml", "services:\n  a:\n    build: .\n  b: [\n", "compose.yaml:", 1},
-		{"docker-bake.hcl", "target \"a\" {\n}\ntarget \"b\" {\n  args = {\n", "docker-bake.hcl:", 1},
-		{"x.sh", "docker build .\nif then ((\n", "x.sh:2:", 1},
+		{"compose.yaml", "services:\n  a:\n    build: .\n  b: [\n", "line 4: not valid YAML: did not find expected node content", 1},
+		{"compose.yaml", "services:\n  a:\n    build: .\n\n  b: *VALUE\n  c: *VALUE\n", "line 5: not valid YAML: unknown anchor", 1},
+		{"compose.yaml", "# *VALUE\nservices:\n  a: &x {build: .}\n  b: [*x,\n    *VALUE]\n", "line 5: not valid YAML: unknown anchor", 1},
+		{"compose.yaml", "services:\n  a:\n    build: .\n    x: VALUE: b\n  c: d\n", "line 4: not valid YAML: mapping values are not allowed in this context", 1},
+		{"compose.yaml", "services:\n  a:\n    build: .\n  b:\n    x: 1\n   VALUE: 2\n", "line 6: not valid YAML: did not find expected key", 1},
+		{"compose.yaml", "services:\n  a:\n    build: .\n  b: \"VALUE\n  c: d\n", "line 4: not valid YAML: found unexpected end of stream", 1},
+		{"compose.yaml", "build: @VALUE\n", "line 1: not valid YAML: found character that cannot start any token", 0},
+		{"docker-bake.json", "{\"target\": {\"a\": {\"args\": {\"X\": \"Y\"\n", "line 1: not valid YAML: did not find expected ',' or '}'", 0},
+		{"docker-bake.hcl", "target \"a\" {\n}\ntarget \"b\" {\n  args = {\n", "line 5: not valid HCL: missing expression", 1},
+		{"docker-bake.hcl", "target \"a\" {\n}\nVALUE VALUE\n", "line 3: not valid HCL: invalid block definition", 1},
+		{"x.sh", "docker build .\nif then ((\n", "line 2: not a valid shell script: something is missing", 1},
+		{"x.sh", "docker build .\n\nX=\"VALUE\n", "line 3: not a valid shell script: a quote is not closed", 1},
+		{"x.sh", "docker build .\n\ncat <<VALUE\n", "line 3: not a valid shell script: a here-document is not closed", 1},
+		{"x.sh", "docker build .\n\n(echo VALUE\n", "line 3: not a valid shell script: a bracket is not closed", 1},
+		{"x.sh", "docker build .\nfunction VALUE b { a; }\n", "line 2: not a valid shell script: it is written for another shell", 1},
+		{"x.sh", "docker build .\n\n[[ VALUE VALUE VALUE ]]\n", "line 3: not a valid shell script", 1},
 	} {
 		builds, err := Read(c.name, []byte(c.text))
-		if err == nil || !strings.HasPrefix(err.Error(), c.err) || len(builds) < c.builds {
-			t.Errorf("%s: %v, %d builds", c.name, err, len(builds))
+		if err == nil || err.Error() != c.err || len(builds) < c.builds {
+			t.Errorf("%q: %v, %d builds, want %s", c.text, err, len(builds), c.err)
+			continue
+		}
+		if e := (*SyntaxError)(nil); !errors.As(err, &e) || e.Line < 1 || strings.Contains(err.Error(), "VALUE") {
+			t.Errorf("%q: %#v", c.text, err)
+		}
+	}
+}
+
+// TestNestedTooDeeply reads what would take all of the stack or the memory.
+func TestNestedTooDeeply(t *testing.T) {
+	nested := func(before, opening, inside, closing string, n int) string {
+		return before + strings.Repeat(opening, n) + inside + strings.Repeat(closing, n) + "\n"
+	}
+	for _, c := range []struct {
+		name, text string
+		line       int
+	}{
+		{"x.sh", nested("echo\n", "( ", "docker build .", " )", 500_000), 2},
+		{"x.sh", nested("docker build ", "$((", "1", "))", 500_000), 1},
+		{"x.sh", nested("docker build ", "$(", "a", ")", 10_000), 1},
+		{"x.sh", nested("X=", "$(echo ", "docker build .", ")", 10_000), 1},
+		{"Makefile", nested("a:\n\t", "( ", "docker build .", " )", 100_000), 2},
+		{".gitlab-ci.yml", nested("a:\n  script:\n    - ", "( ", "docker build .", " )", 100_000), 3},
+		{"docker-bake.hcl", nested("a = 1\nb = ", "(", "1", ")", 50_000), 2},
+		{"docker-bake.hcl", nested("a = 1\nb = ", "[", "1", "]", 50_000), 2},
+		{"docker-bake.hcl", nested("a = 1\nb = ", "{a=", "1", "}", 50_000), 2},
+		{"docker-bake.hcl", nested("a = 1\nb = ", "\"${", "1", "}\"", 50_000), 2},
+		{"docker-bake.hcl", nested("a = 1\n", "b {\n", "", "}\n", 50_000), 201},
+		{"docker-bake.hcl", nested("a = 1\nb = ", "!", "true", "", 500_000), 2},
+		{"docker-bake.hcl", nested("a = 1\nb = ", "1 + ", "1", "", 500_000), 2},
+		{"docker-bake.hcl", nested("a = 1\nb = ", "a ? 1 : ", "1", "", 200_000), 2},
+		{"docker-bake.hcl", nested("a = 1\nb = a", "[1]", "", "", 500_000), 2},
+		{"docker-bake.json", nested("{\"target\": ", "[", "", "]", 50_000), 1},
+		{"docker-bake.json", nested("{\"target\": {\"a\": {\"args\": {\"X\": \"${", "(", "1", ")", 50_000) + "}\"}}}}", 0},
+		{"compose.yaml", nested("build: ", "[", "", "]", 500_000), 1},
+		{"compose.yaml", nested("build: ", "{a: ", "", "}", 500_000), 1},
+		{"compose.yaml", nested("build:\n  ", "- ", "a", "", 500_000), 2},
+	} {
+		start := time.Now()
+		_, err := Read(c.name, []byte(c.text))
+		var e *SyntaxError
+		if c.line > 0 && (!errors.As(err, &e) || e.Line != c.line || !strings.HasSuffix(e.Why, tooDeep)) || c.line == 0 && err != nil {
+			t.Errorf("%s %.20q: %v, want line %d", c.name, c.text, err, c.line)
+		}
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("%s %.20q took %v", c.name, c.text, took)
 		}
 	}
 }
@@ -234,5 +293,52 @@ func TestHostile(t *testing.T) {
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("%s took %v", name, took)
 		}
+	}
+}
+
+// TestStays moves what would mean something else as a secret.
+func TestStays(t *testing.T) {
+	const push = "jobs:\n  a:\n    steps:\n      - uses: docker/build-push-action@v6\n        with:\n          context: .\n          build-args: T=${{ secrets.T }}\n          "
+	const another = "the build has another secret of this name"
+	const old = "docker builds without BuildKit"
+	for _, c := range []struct{ name, text, why string }{
+		{".github/workflows/a.yml", push + "secrets: |\n            T=${{ secrets.OTHER }}\n", another},
+		{".github/workflows/a.yml", push + "secrets: T=${{ secrets.OTHER }}\n", another},
+		{".github/workflows/a.yml", push + "secret-files: T=./file\n", another},
+		{".github/workflows/a.yml", push + "secret-envs: T=X\n", another},
+		{"x.sh", "docker build --secret id=T,env=OTHER --build-arg T .\n", another},
+		{"x.sh", "docker build --build-arg T=$A --build-arg T=$B --secret id=T,src=x .\n", another},
+		{"docker-bake.hcl", "variable \"T\" {}\ntarget \"a\" {\n  args = {\n    T = T\n  }\n  secret = [\"id=T,src=x\"]\n}\n", another},
+		{"docker-bake.json", `{"variable": {"T": {}}, "target": {"a": {"args": {"T": "${T}"}, "secret": ["id=T,src=x"]}}}`, another},
+		{".gitlab-ci.yml", "a:\n  image: docker:19.03\n  script: docker build --build-arg T .\n", old},
+		{".gitlab-ci.yml", "a:\n  image: {name: \"reg.example/hub/docker:20.10.24-git\"}\n  script: docker build --build-arg T .\n", old},
+		{".gitlab-ci.yml", "image: docker:stable\na:\n  script: docker build --build-arg T .\n", old},
+		{".gitlab-ci.yml", "default:\n  image: docker:20\na:\n  script: docker build --build-arg T .\n", old},
+		{".gitlab-ci.yml", ".b:\n  image: docker:20\na:\n  extends: [.c, .b]\n  script: docker build --build-arg T .\n", old},
+		{".gitlab-ci.yml", ".b: &b\n  image: docker:20\na:\n  <<: *b\n  script: docker build --build-arg T .\n", old},
+		{".gitlab-ci.yml", "image: docker:20\na:\n  variables: {DOCKER_BUILDKIT: 0}\n  script: docker build --build-arg T .\n", old},
+		{".gitlab-ci.yml", "image: docker:20\na:\n  script: DOCKER_BUILDKIT=1 docker build --build-arg T .\n", ""},
+		{".gitlab-ci.yml", "image: docker:20\na:\n  variables: {DOCKER_BUILDKIT: 1}\n  script: docker build --build-arg T .\n", ""},
+		{".gitlab-ci.yml", "image: docker:20\na:\n  script: docker buildx build --build-arg T .\n", ""},
+		{".gitlab-ci.yml", "image: docker:20\na:\n  image: docker:27\n  script: docker build --build-arg T .\n", ""},
+		{".gitlab-ci.yml", "image: docker:latest\na:\n  script: docker build --build-arg T .\n", ""},
+	} {
+		after, err := Move(c.name, []byte(c.text), []string{"T"}, "Dockerfile")
+		if moved := string(after) != c.text; moved != (c.why == "") {
+			t.Errorf("%s is now:\n%s", c.text, after)
+		}
+		if c.why != "" && (err == nil || !strings.HasSuffix(strings.Split(err.Error(), "\n")[0], c.why)) || c.why == "" && err != nil {
+			t.Errorf("%s: %v, want %q", c.text, err, c.why)
+		}
+	}
+}
+
+// TestSameSecret moves an argument whose secret is there already.
+func TestSameSecret(t *testing.T) {
+	const before = "jobs:\n  a:\n    steps:\n      - uses: docker/build-push-action@v6\n        with:\n          context: .\n"
+	const secrets = "          secrets: |\n            T=${{ secrets.T }}\n"
+	after, err := Move(".github/workflows/a.yml", []byte(before+"          build-args: T=${{ secrets.T }}\n"+secrets), []string{"T"}, "Dockerfile")
+	if err != nil || string(after) != before+secrets {
+		t.Errorf("%v\n%s", err, after)
 	}
 }

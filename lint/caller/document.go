@@ -2,7 +2,6 @@ package caller
 
 import (
 	"bytes"
-	"fmt"
 	"sort"
 	"strings"
 
@@ -67,8 +66,8 @@ func (d *document) lineEnd(offset int) int {
 	return len(d.text)
 }
 
-func (d *document) fail(line int, format string, args ...any) {
-	d.errs = append(d.errs, fmt.Errorf("%s:%d: %s", d.name, line, fmt.Sprintf(format, args...)))
+func (d *document) fail(line int, why string) {
+	d.errs = append(d.errs, &SyntaxError{line, why})
 }
 
 // add makes a build that starts at an offset.

@@ -13,13 +13,12 @@ import (
 type hclFile struct{ *document }
 
 func readBakeHCL(b *bakeFile) {
-	f, diags := hclsyntax.ParseConfig(b.text, b.name, hcl.InitialPos)
-	for _, diag := range diags {
-		if diag.Severity == hcl.DiagError && diag.Subject != nil {
-			b.fail(min(diag.Subject.Start.Line, len(b.starts)), "%s", diag.Summary)
-			break
-		}
+	if line, deep := hclTooDeep(hclsyntax.LexConfig(b.text, b.name, hcl.InitialPos)); deep {
+		b.fail(line, tooDeep)
+		return
 	}
+	f, diags := hclsyntax.ParseConfig(b.text, b.name, hcl.InitialPos)
+	b.failHCL(diags)
 	if f == nil {
 		return
 	}

@@ -161,6 +161,9 @@ func (i *invocation) addArgument(w word, target, name string, value word, given 
 		}
 	}
 	o.moves = []mover{func() ([]edit.Edit, error) {
+		if slices.Contains(i.Secrets, name) {
+			return nil, errAnother
+		}
 		edits := []edit.Edit{{Start: start, End: end, Text: text}}
 		if more == nil {
 			return edits, nil
@@ -199,7 +202,7 @@ func (i *invocation) variable(name string, value word, given bool) (from string,
 		return "", nil, "this command takes no secrets"
 	case !i.bake && !i.tool.secrets:
 		return "", nil, "this command takes no secrets from variables"
-	case i.classic && i.call[0] == "docker":
+	case i.classic && i.call[0] == "docker" && i.call[1] != "buildx":
 		return "", nil, "docker builds without BuildKit"
 	case i.drops:
 		return "", nil, "sudo or env takes the variables away"

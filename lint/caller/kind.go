@@ -94,8 +94,8 @@ func mayBuild(kind string, text []byte) bool {
 	return kind == "bake"
 }
 
-// Read finds the builds that a file starts. The name is its path from the project's root, with slashes. What could be read comes with the error, whose lines
-// are as "name:line: what".
+// Read finds the builds that a file starts. The name is its path from the project's root, with slashes. What could be read comes with the error, which
+// is made of a *SyntaxError for each mistake.
 func Read(name string, text []byte) ([]Build, error) {
 	d := read(name, text)
 	if d == nil {

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/tightlip/tightlip/internal/lazy"
-
+	"github.com/tightlip/tightlip/lint/nesting"
 	"github.com/tightlip/tightlip/scan/detect"
 )
 
@@ -110,7 +110,7 @@ func (sh *shell) parseWords(src source) []word {
 	w.put(": ", src.at[0])
 	w.from(src, 0, len(src.text))
 	sh.fill(w.source(src.at[len(src.text)]))
-	f, err := parseShell(sh.src.text)
+	f, err := nesting.Parse(sh.src.text)
 	if err != nil || len(f.Stmts) == 0 {
 		return nil
 	}

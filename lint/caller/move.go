@@ -22,6 +22,9 @@ func (e *NotMoved) Error() string {
 // errLayout is why an edit is given up whose result would not be what was meant.
 var errLayout = errors.New("the file is written in a way that is not understood")
 
+// errAnother is why an argument stays for whose name there is a secret.
+var errAnother = errors.New("the build has another secret of this name")
+
 // Move makes secrets of the named arguments, in every build of a file that builds the Dockerfile: "" stands for those of which it is not known.
 // The id of a secret is the argument's name. All else stays byte for byte. An argument that would not mean the same as a secret stays, too; the
 // error is made of a *NotMoved for each.

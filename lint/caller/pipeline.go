@@ -1,6 +1,7 @@
 package caller
 
 import (
+	"fmt"
 	"path"
 	"strings"
 
@@ -16,6 +17,7 @@ type pipeline struct {
 	loose   string     // key of variables that may not be in the environment
 	secrets []string   // keys of lists of variables that hold secrets
 	dir     string     // key of the working directory
+	image   string     // key of the image that commands run in
 	argv    bool       // commands are lists of words, too
 	unsure  string     // why variables that nobody sets may not be in the environment
 	step    func(r *runner, n *yaml.Node, s *scope)
@@ -25,7 +27,7 @@ var pipelines map[string]pipeline
 
 func init() {
 	pipelines = map[string]pipeline{
-		"gitlab-ci": {scripts: [][]string{{"before_script", "script"}, {"after_script"}}, env: []string{"variables"}},
+		"gitlab-ci": {scripts: [][]string{{"before_script", "script"}, {"after_script"}}, env: []string{"variables"}, image: "image"},
 		"bitbucket": {scripts: [][]string{{"script"}, {"after-script"}}},
 		"circleci":  {scripts: [][]string{{"run"}, {"command"}}, env: []string{"environment"}, dir: "working_directory"},
 		"azure-pipelines": {scripts: [][]string{{"script"}, {"bash"}}, env: []string{"env"}, loose: "variables", dir: "workingDirectory",
@@ -37,7 +39,12 @@ func init() {
 }
 
 func readPipeline(d *document) {
-	r := &runner{tree: parseYAML(d), pipeline: pipelines[d.kind]}
+	r := &runner{tree: parseYAML(d), pipeline: pipelines[d.kind], jobs: map[string]*yaml.Node{}}
+	for _, root := range r.roots {
+		for _, job := range r.fields(root) {
+			r.jobs[job.key.Value] = deref(job.value)
+		}
+	}
 	for _, root := range r.roots {
 		dir := "."
 		if d.kind == "makefile" {
@@ -48,15 +55,16 @@ func readPipeline(d *document) {
 	r.compact()
 }
 
-// compact drops builds that were found more than once, by aliases.
+// compact drops builds that were found more than once: by aliases, or for each value of what they do not use.
 func (d *document) compact() {
-	seen := map[int]bool{}
+	seen := map[string]bool{}
 	kept := d.builds[:0]
 	for _, f := range d.builds {
-		if !seen[f.at] {
+		key := fmt.Sprint(f.at, f.Build)
+		if !seen[key] {
 			kept = append(kept, f)
 		}
-		seen[f.at] = true
+		seen[key] = true
 	}
 	d.builds = kept
 }
@@ -65,6 +73,7 @@ func (d *document) compact() {
 type runner struct {
 	*tree
 	pipeline
+	jobs map[string]*yaml.Node
 }
 
 func (r *runner) walk(n *yaml.Node, outer *scope, depth int) {
@@ -108,8 +117,36 @@ func (r *runner) enter(n *yaml.Node, outer *scope) *scope {
 	if text := r.textOf(n, r.dir); r.dir != "" && text != "" {
 		s.dir = orOutside(join(".", s.pathOf(text)))
 	}
+	if name, ok := s.expand(s.plain(r.imageOf(n, 0))); ok && name != "" {
+		s.dated = oldDocker().MatchString(name)
+	}
 	return &s
 }
+
+// oldDocker are images of docker before version 23, the first that builds with BuildKit unless it is told otherwise.
+var oldDocker = lazy.Regexp(`(^|/)docker:(stable|1?\d|2[0-2])\b`)
+
+// imageOf is the image that a job says, that it extends, or that is the default of all.
+func (r *runner) imageOf(n *yaml.Node, depth int) (name string) {
+	if r.image == "" || n == nil || depth > 3 {
+		return ""
+	}
+	for _, keys := range [][]string{{r.image}, {r.image, "name"}, {"default", r.image}, {"default", r.image, "name"}} {
+		if name := r.textOf(n, keys...); name != "" {
+			return name
+		}
+	}
+	bases := items(r.get(n, "extends"))
+	for _, base := range bases[max(len(bases)-maxBases, 0):] {
+		if own := r.imageOf(r.jobs[base.Value], depth+1); own != "" {
+			name = own // the last one counts
+		}
+	}
+	return name
+}
+
+// maxBases is how many templates of one job are looked at.
+const maxBases = 3
 
 // pathOf is a path that a file gives outside of commands; outside if it is not known.
 func (s *scope) pathOf(text string) string {

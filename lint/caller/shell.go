@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/tightlip/tightlip/internal/lazy"
+	"github.com/tightlip/tightlip/lint/nesting"
 
 	"mvdan.cc/sh/v3/syntax"
 )
@@ -31,39 +32,32 @@ type shell struct {
 	filled  map[int]string // expressions, by where they stood
 	lengths map[int]int
 	old     []string // folders for popd
+	rounds  int      // of the loops around what is walked through
 }
 
 // readShell finds the builds in a script.
 func readShell(d *document, s *scope, src source) {
 	sh := &shell{document: d, scope: s}
 	sh.fill(src)
-	if f, err := parseShell(sh.src.text); err == nil {
+	f, err := nesting.Parse(sh.src.text)
+	if err == nil {
 		sh.walk(f)
 		return
-	} else if s.kind == "script" {
-		line := d.line(src.at[0])
-		if e, ok := err.(syntax.ParseError); ok {
-			line = d.line(src.at[min(int(e.Pos.Offset()), len(src.text))])
-			d.fail(line, "%s", e.Text)
-		} else {
-			d.fail(line, "%s", err)
-		}
+	}
+	if why, at := shellMistake(err); s.kind == "script" || why == tooDeep {
+		d.fail(d.line(src.at[min(at, len(src.text))]), why)
 	}
 	all := sh.src
 	for start := 0; start < len(all.text); {
 		end := logicalLine(all.text, start)
 		sh.src = all.slice(start, end)
-		if f, err := parseShell(sh.src.text); err == nil {
+		if f, err := nesting.Parse(sh.src.text); err == nil {
 			sh.shift(start)
 			sh.walk(f)
 			sh.shift(-start)
 		}
 		start = end
 	}
-}
-
-func parseShell(text string) (*syntax.File, error) {
-	return syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 }
 
 // logicalLine is where a line ends that a backslash may continue.
@@ -112,7 +106,7 @@ func (sh *shell) shift(by int) {
 }
 
 // walk goes through commands in the order of the text.
-func (sh *shell) walk(f *syntax.File) {
+func (sh *shell) walk(f syntax.Node) {
 	type frame struct {
 		node   syntax.Node
 		dir    string
@@ -127,6 +121,9 @@ func (sh *shell) walk(f *syntax.File) {
 				sh.dir, sh.others = top.dir, top.others
 			}
 			return true
+		}
+		if loop, ok := n.(*syntax.ForClause); ok && sh.loop(loop) {
+			return false
 		}
 		stack = append(stack, frame{n, sh.dir, sh.others})
 		sh.enter(n)
@@ -194,15 +191,17 @@ func (sh *shell) call(call *syntax.CallExpr, redirects []*syntax.Redirect) {
 	}
 }
 
-// isClassic tells whether docker is told to build without BuildKit.
+// isClassic tells whether docker builds without BuildKit.
 func (sh *shell) isClassic(call *syntax.CallExpr) bool {
 	for _, a := range call.Assigns {
 		if a.Name != nil && a.Name.Value == "DOCKER_BUILDKIT" && a.Value != nil {
-			return a.Value.Lit() == "0"
+			return is(sh.word(a.Value), "0")
 		}
 	}
-	v := sh.vars["DOCKER_BUILDKIT"]
-	return v != nil && is(v.value, "0")
+	if v := sh.vars["DOCKER_BUILDKIT"]; v != nil {
+		return is(v.value, "0")
+	}
+	return sh.dated
 }
 
 // heredoc is a Dockerfile on the standard input.

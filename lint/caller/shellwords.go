@@ -4,6 +4,8 @@ import (
 	"path"
 	"strings"
 
+	"github.com/tightlip/tightlip/lint/nesting"
+
 	"mvdan.cc/sh/v3/syntax"
 )
 
@@ -16,7 +18,7 @@ func (sh *shell) list(w *syntax.Word) []word {
 	}
 	inner := &shell{document: sh.document, scope: sh.scope, src: sh.src.slice(start+1, end-1), filled: sh.filled, lengths: sh.lengths}
 	inner.shift(start + 1)
-	f, err := parseShell(inner.src.text)
+	f, err := nesting.Parse(inner.src.text)
 	if err != nil || len(f.Stmts) != 1 {
 		return nil
 	}

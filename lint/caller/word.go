@@ -42,6 +42,7 @@ type scope struct {
 	here    string   // the file's folder
 	vars    map[string]*setting
 	classic bool   // docker builds without BuildKit
+	dated   bool   // docker does so unless it is told otherwise
 	give    giver  // how a step gets an expression into its environment; nil if it cannot
 	unsure  string // why variables that the file does not set may not be in the environment
 }
@@ -153,7 +154,11 @@ func (s *scope) expandPart(p part, depth int) (string, bool) {
 	case p.kind == unknown || depth > 8:
 		return "", false
 	}
-	if v := s.vars[p.text]; v != nil {
+	name := p.text
+	if p.kind == expression {
+		name = strings.TrimPrefix(name, "env.")
+	}
+	if v := s.vars[name]; v != nil {
 		if len(v.words) > 0 {
 			return "", false
 		}

@@ -4,11 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"strconv"
-	"strings"
 	"unicode/utf8"
-
-	"github.com/tightlip/tightlip/internal/lazy"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -34,21 +30,12 @@ type field struct {
 	merged     bool
 }
 
-var yamlLine = lazy.Regexp(`line (\d+)`)
-
 // parseYAML reads all documents of a file. Of a file with a mistake it reads what is above that.
 func parseYAML(d *document) *tree {
 	t := &tree{document: d, breaks: yamlBreaks(d.text), flow: map[*yaml.Node]bool{}, steps: 20_000, ascii: isASCII(d.text)}
 	roots, err := decodeYAML(d.text)
 	if err != nil {
-		line := 1
-		if m := yamlLine().FindStringSubmatch(err.Error()); m != nil {
-			line, _ = strconv.Atoi(m[1])
-		}
-		line = min(max(line, 1), len(t.breaks))
-		at := t.breaks[line-1]
-		d.fail(d.line(at), "%s", strings.TrimPrefix(yamlLine().ReplaceAllString(err.Error(), ""), "yaml: : "))
-		roots = decodeAbove(d, d.line(at))
+		roots = decodeAbove(d, t.failYAML(err))
 	}
 	for _, r := range roots {
 		t.roots = append(t.roots, r.Content...)

@@ -15,7 +15,8 @@ func init() { // the table's functions use the table
 		"cat": (*runner).filter, "base64": (*runner).filter, "tr": (*runner).texts, "cut": (*runner).filter, "head": (*runner).filter, "tail": (*runner).filter,
 		"awk": (*runner).texts, "grep": (*runner).texts, "egrep": (*runner).texts, "jq": (*runner).texts, "yq": (*runner).texts, "sort": (*runner).filter, "rev": (*runner).filter,
 		"xxd": (*runner).filter, "od": (*runner).filter, "hexdump": (*runner).filter, "fold": (*runner).filter, "strings": (*runner).filter, "less": (*runner).filter, "more": (*runner).filter,
-		"nl": (*runner).filter, "tac": (*runner).filter, "paste": (*runner).filter, "uniq": (*runner).filter, "dos2unix": (*runner).filter, "expand": (*runner).filter,
+		"nl": (*runner).filter, "tac": (*runner).filter, "paste": (*runner).filter, "uniq": (*runner).filter, "dos2unix": (*runner).filter, "gzip": (*runner).filter, "gunzip": (*runner).filter, "zcat": (*runner).filter, "bzip2": (*runner).filter, "xz": (*runner).filter,
+		"zstd": (*runner).filter, "base32": (*runner).filter, "basenc": (*runner).filter, "iconv": (*runner).filter, "expand": (*runner).filter,
 		"sed": (*runner).sed, "perl": (*runner).sed, "tee": (*runner).tee, "envsubst": (*runner).envsubst, "xargs": (*runner).xargs,
 		"cp": (*runner).copy, "mv": (*runner).copy, "install": (*runner).copy, "rsync": (*runner).copy, "scp": (*runner).copy, "ln": (*runner).link, "dd": (*runner).dd,
 		"rm": (*runner).rm, "unlink": (*runner).rm, "shred": (*runner).rm, "truncate": (*runner).rm, "find": (*runner).find,
@@ -241,6 +242,8 @@ func (r *runner) set(c *call) Value {
 	for i, a := range c.args {
 		option := len(a.Text) > 1 && (a.Text[0] == '-' || a.Text[0] == '+')
 		switch {
+		case option && a.Text[1:] == "a":
+			r.allexport = a.Text[0] == '-'
 		case option && strings.Contains(a.Text, "x") && !strings.HasPrefix(a.Text, "--"):
 			r.trace = a.Text[0] == '-'
 		case i > 0 && a.Text == "xtrace":

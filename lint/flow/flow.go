@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/tightlip/tightlip/lint/nesting"
 )
 
 // Origins are where the secrets in a value come from, by numbers that the caller gives.
@@ -80,7 +82,7 @@ type Result struct {
 	Last   Value              // what the last command prints
 }
 
-// Run runs a script. The error is one of syntax, or that the script is too long to be followed.
+// Run runs a script. The error is one of syntax, or that the script is too long or nested too deeply to be followed.
 func Run(s Script) (*Result, error) {
 	r := &runner{script: s, files: map[string]*file{}, vars: map[string]Value{}, funcs: map[string]*syntax.Stmt{}, trace: s.Trace, dir: s.Dir}
 	for p, from := range s.Files {
@@ -110,13 +112,15 @@ type runner struct {
 	funcs  map[string]*syntax.Stmt
 	traps  []string
 	// sourced is what variables hold that nobody sets: a file that was sourced may have.
-	sourced Origins
-	dir     string
-	trace   bool
-	capture int              // how many redirections and pipes are around what runs
-	inner   *syntax.CallExpr // the command whose argument is the script that runs; nil: the script itself
-	depth   int
-	steps   int
+	sourced   Origins
+	dir       string
+	trace     bool
+	capture   int              // how many redirections and pipes are around what runs
+	inner     *syntax.CallExpr // the command whose argument is the script that runs; nil: the script itself
+	exported  map[string]bool  // variables that the script exports
+	allexport bool
+	depth     int
+	steps     int
 }
 
 // variable is the value of one.
@@ -152,7 +156,7 @@ const (
 
 // text runs the text of a script.
 func (r *runner) text(text string) error {
-	parsed, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
+	parsed, err := nesting.Parse(text)
 	if err != nil {
 		return err
 	}
@@ -165,7 +169,7 @@ func (r *runner) nested(text string) Value {
 	if r.depth >= maxDepth {
 		return Value{}
 	}
-	parsed, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
+	parsed, err := nesting.Parse(text)
 	if err != nil {
 		return Value{}
 	}

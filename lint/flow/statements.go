@@ -2,6 +2,7 @@ package flow
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -206,12 +207,20 @@ func (r *runner) assign(assigns []*syntax.Assign) {
 			v = join(r.value(a.Name.Value), v)
 		}
 		r.traced(v.From, a)
+		if len(v.From) > 0 {
+			r.emit(Event{Kind: Used, From: v.From, Command: a.Name.Value, Text: a.Name.Value + "=" + v.Text}, a)
+		}
 		r.vars[a.Name.Value] = v
 	}
 }
 
 func (r *runner) declare(c *syntax.DeclClause) Value {
 	r.assign(c.Args)
+	for _, a := range c.Args {
+		if a.Name != nil && c.Variant.Value == "export" {
+			r.export(a.Name.Value)
+		}
+	}
 	if c.Variant.Value == "export" || c.Variant.Value == "declare" {
 		if len(c.Args) == 0 || len(c.Args) == 1 && c.Args[0].Naked && c.Args[0].Value != nil && strings.HasPrefix(c.Args[0].Value.Lit(), "-") && !strings.ContainsAny(c.Args[0].Value.Lit(), "aAirx") {
 			return r.environment() // export -p
@@ -220,9 +229,24 @@ func (r *runner) declare(c *syntax.DeclClause) Value {
 	return Value{}
 }
 
+func (r *runner) export(name string) {
+	if r.exported == nil {
+		r.exported = map[string]bool{}
+	}
+	r.exported[name] = true
+}
+
 // environment is what env prints.
 func (r *runner) environment() Value {
 	var out Value
+	for _, name := range slices.Sorted(maps.Keys(r.vars)) {
+		if _, inherited := r.script.Env[name]; !inherited && (r.allexport || r.exported[name]) && len(r.vars[name].From) > 0 {
+			out = join(out, Value{name + "=" + r.vars[name].Text, r.vars[name].From})
+		}
+	}
+	if r.allexport {
+		out = join(out, r.standIns(r.sourced))
+	}
 	for name := range r.script.Env {
 		if v := r.value(name); len(v.From) > 0 {
 			out = join(out, Value{name + "=" + v.Text, v.From})

@@ -3,6 +3,7 @@ package flow
 import (
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -17,8 +18,7 @@ type tool struct {
 // tools are looked through in this order. The files are those that the tools' documentation names.
 var tools = []tool{
 	{words: "git config", file: "~/.gitconfig"},
-	{words: "git remote add", file: ".git/config"},
-	{words: "git remote set-url", file: ".git/config"},
+	{words: "git remote", file: ".git/config"},
 	{words: "git credential approve", file: "~/.git-credentials", input: true},
 	{words: "git credential-store", file: "~/.git-credentials", input: true},
 	{words: "npm config delete", file: "~/.npmrc", undo: true},
@@ -148,6 +148,10 @@ func (r *runner) store(c *call, t tool, dir string) {
 		options, _ := c.split("-f", "--file", "-C")
 		file = gitConfig(options, dir)
 		t.undo = has(options, "--unset", "--unset-all", "--remove-section")
+	}
+	if t.words == "git remote" {
+		file = path.Join(dir, ".git/config")
+		t.undo = !slices.ContainsFunc(c.args, func(a Value) bool { return len(a.From) > 0 }) && !strings.Contains(c.text(), " add ")
 	}
 	if t.words == "go env" && len(c.args) > 0 && c.args[0].Text != "-w" {
 		return
