@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -69,41 +70,43 @@ func every() []byte {
 }
 
 // cases is the table.
-var cases = []testCase{
-	{"delivery", "a file at target=", sees(canary(), mount+",target=/t echo RESULT=$(sha256sum </t | cut -c1-16)\n", false)},
-	{"delivery", "a file at /run/secrets/ID", sees(canary(), mount+" echo RESULT=$("+ofFile+")\n", false)},
-	{"delivery", "a variable, env=", sees(canary(), mount+",env=V echo RESULT=$(printf %s \"$V\" | sha256sum | cut -c1-16)\n", true)},
-	{"delivery", "mode=0440", prints(mount+",mode=0440 echo RESULT=$(stat -L -c %a /run/secrets/s)\n", "440", secret{id: "s", value: canary()})},
-	{"delivery", "0400 by default", prints(mount+" echo RESULT=$(stat -L -c %a /run/secrets/s)\n", "400", secret{id: "s", value: canary()})},
-	{"delivery", "uid=1234,gid=5678", prints(mount+",uid=1234,gid=5678 echo RESULT=$(stat -L -c %u:%g /run/secrets/s)\n", "1234:5678", secret{id: "s", value: canary()})},
-	{"delivery", "in a step of another USER", prints("USER 1234\n"+mount+",uid=1234 echo RESULT=$(test -s /run/secrets/s && id -u)\n", "1234", secret{id: "s", value: canary()})},
-	{"delivery", "in a heredoc", sees(canary(), mount+" <<EOF\necho RESULT=$("+ofFile+")\nEOF\n", false)},
-	{"delivery", "several at once", func(s *session) Outcome {
-		one, two := canary(), canary()
-		steps := "RUN --mount=type=secret,id=s --mount=type=secret,id=two cat /run/secrets/s /run/secrets/two | sha256sum | cut -c1-16 | sed s/^/RESULT=/\n"
-		return prints(steps, digest(append(append([]byte{}, one...), two...)), secret{id: "s", value: one}, secret{id: "two", value: two})(s)
-	}},
-	{"values", "a newline at the end", sees(append(canary(), '\n'), mount+" echo RESULT=$("+ofFile+")\n", false)},
-	{"values", "every byte", sees(every(), mount+" echo RESULT=$("+ofFile+")\n", false)},
-	{"values", "500 KB", sees(bytes.Repeat(canary(), 500_000/32)[:499_000], mount+" echo RESULT=$("+ofFile+")\n", false)},
-	{"missing", "optional: no file", prints(mount+" echo RESULT=$(test -e /run/secrets/s || echo absent)\n", "absent")},
-	{"missing", "required=true", refused(mount + ",required=true true\n")},
-	{"missing", "variable that is not set", refused(mount+",required=true true\n", secret{id: "s", env: true, unset: true})},
-	{"missing", "empty value", refused(mount+",required=true true\n", secret{id: "s", env: true})},
-	{"traces", "gone in the next RUN", prints(mount+" test -s /run/secrets/s\nRUN echo RESULT=$(test -e /run/secrets/s || echo gone)\n", "gone", secret{id: "s", value: canary()})},
-	{"traces", "no /run/secrets in the image", saved("run/secrets/\x00")}, // as an archive names a folder
-	{"traces", "not in the layers", saved("")},
-	{"traces", "not in the history", notIn(func(b Builder) []string { return b.History }, "")},
-	{"traces", "not in the log of a step that prints it", hidden},
-	{"traces", "a step that copies it into the image", refused(mount+" cp /run/secrets/s /stolen\nRUN rm /stolen\n", secret{id: "s", value: canary()})},
-	{"disk", "nothing after a build", leavesNothing},
-	{"disk", "nothing after SIGINT", killed(syscall.SIGINT)},
-	{"disk", "nothing after SIGTERM", killed(syscall.SIGTERM)},
-	{"disk", "nothing after SIGKILL (and reap)", killed(syscall.SIGKILL)},
-	{"cache", "a new value runs nothing again", cached},
-	{"ssh", "an agent's socket", withSSH(prints("RUN --mount=type=ssh echo RESULT=$(test -S \"$SSH_AUTH_SOCK\" && echo socket)\n", "socket"))},
-	{"ssh", "gone in the next RUN", withSSH(prints("RUN --mount=type=ssh true\nRUN echo RESULT=$(test -z \"$SSH_AUTH_SOCK\" && echo gone)\n", "gone"))},
-}
+var cases = sync.OnceValue(func() []testCase {
+	return []testCase{
+		{"delivery", "a file at target=", sees(canary(), mount+",target=/t echo RESULT=$(sha256sum </t | cut -c1-16)\n", false)},
+		{"delivery", "a file at /run/secrets/ID", sees(canary(), mount+" echo RESULT=$("+ofFile+")\n", false)},
+		{"delivery", "a variable, env=", sees(canary(), mount+",env=V echo RESULT=$(printf %s \"$V\" | sha256sum | cut -c1-16)\n", true)},
+		{"delivery", "mode=0440", prints(mount+",mode=0440 echo RESULT=$(stat -L -c %a /run/secrets/s)\n", "440", secret{id: "s", value: canary()})},
+		{"delivery", "0400 by default", prints(mount+" echo RESULT=$(stat -L -c %a /run/secrets/s)\n", "400", secret{id: "s", value: canary()})},
+		{"delivery", "uid=1234,gid=5678", prints(mount+",uid=1234,gid=5678 echo RESULT=$(stat -L -c %u:%g /run/secrets/s)\n", "1234:5678", secret{id: "s", value: canary()})},
+		{"delivery", "in a step of another USER", prints("USER 1234\n"+mount+",uid=1234 echo RESULT=$(test -s /run/secrets/s && id -u)\n", "1234", secret{id: "s", value: canary()})},
+		{"delivery", "in a heredoc", sees(canary(), mount+" <<EOF\necho RESULT=$("+ofFile+")\nEOF\n", false)},
+		{"delivery", "several at once", func(s *session) Outcome {
+			one, two := canary(), canary()
+			steps := "RUN --mount=type=secret,id=s --mount=type=secret,id=two cat /run/secrets/s /run/secrets/two | sha256sum | cut -c1-16 | sed s/^/RESULT=/\n"
+			return prints(steps, digest(append(append([]byte{}, one...), two...)), secret{id: "s", value: one}, secret{id: "two", value: two})(s)
+		}},
+		{"values", "a newline at the end", sees(append(canary(), '\n'), mount+" echo RESULT=$("+ofFile+")\n", false)},
+		{"values", "every byte", sees(every(), mount+" echo RESULT=$("+ofFile+")\n", false)},
+		{"values", "500 KB", sees(bytes.Repeat(canary(), 500_000/32)[:499_000], mount+" echo RESULT=$("+ofFile+")\n", false)},
+		{"missing", "optional: no file", prints(mount+" echo RESULT=$(test -e /run/secrets/s || echo absent)\n", "absent")},
+		{"missing", "required=true", refused(mount + ",required=true true\n")},
+		{"missing", "variable that is not set", refused(mount+",required=true true\n", secret{id: "s", env: true, unset: true})},
+		{"missing", "empty value", refused(mount+",required=true true\n", secret{id: "s", env: true})},
+		{"traces", "gone in the next RUN", prints(mount+" test -s /run/secrets/s\nRUN echo RESULT=$(test -e /run/secrets/s || echo gone)\n", "gone", secret{id: "s", value: canary()})},
+		{"traces", "no /run/secrets in the image", saved("run/secrets/\x00")}, // as an archive names a folder
+		{"traces", "not in the layers", saved("")},
+		{"traces", "not in the history", notIn(func(b Builder) []string { return b.History }, "")},
+		{"traces", "not in the log of a step that prints it", hidden},
+		{"traces", "a step that copies it into the image", refused(mount+" cp /run/secrets/s /stolen\nRUN rm /stolen\n", secret{id: "s", value: canary()})},
+		{"disk", "nothing after a build", leavesNothing},
+		{"disk", "nothing after SIGINT", killed(syscall.SIGINT)},
+		{"disk", "nothing after SIGTERM", killed(syscall.SIGTERM)},
+		{"disk", "nothing after SIGKILL (and reap)", killed(syscall.SIGKILL)},
+		{"cache", "a new value runs nothing again", cached},
+		{"ssh", "an agent's socket", withSSH(prints("RUN --mount=type=ssh echo RESULT=$(test -S \"$SSH_AUTH_SOCK\" && echo socket)\n", "socket"))},
+		{"ssh", "gone in the next RUN", withSSH(prints("RUN --mount=type=ssh true\nRUN echo RESULT=$(test -z \"$SSH_AUTH_SOCK\" && echo gone)\n", "gone"))},
+	}
+})
 
 // withSSH gives a case's builds the run's key.
 func withSSH(run func(*session) Outcome) func(*session) Outcome {

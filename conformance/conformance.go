@@ -63,7 +63,7 @@ func Run(ctx context.Context, e Engine, o Options) ([]Row, error) {
 		return nil, fmt.Errorf("preparing the conformance run: %w", err)
 	}
 	var rows []Row
-	for n, c := range cases {
+	for n, c := range cases() {
 		if o.Only != nil && !o.Only(c.name) {
 			continue
 		}
