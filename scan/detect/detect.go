@@ -72,9 +72,10 @@ const (
 type Detector struct {
 	tokens   []token
 	own      []UserRule
+	seed     maphash.Seed
+	ready    chan struct{} // closed when what follows is there
 	literals *literals
 	actions  []action // by number of the literal
-	seed     maphash.Seed
 }
 
 // action is what the place of a literal asks for.
@@ -86,15 +87,22 @@ type action struct {
 	wrapped int     // base64: 1 + the place of its first character in a group of four
 }
 
-// New makes a Detector of all rules, and those of the user's own.
+// New makes a Detector of all rules, and those of the user's own. It returns before it is ready: the first content waits for that.
 func New(own ...UserRule) *Detector {
-	d := &Detector{}
-	d.build(tokens, own, formats, nameAnchors)
+	return newDetector(tokens, own, formats, nameAnchors)
+}
+
+func newDetector(tokens []token, own []UserRule, formats []format, names []string) *Detector {
+	d := &Detector{tokens: tokens, own: own, seed: maphash.MakeSeed(), ready: make(chan struct{})}
+	go func() {
+		defer close(d.ready)
+		d.build(formats, names)
+	}()
 	return d
 }
 
-func (d *Detector) build(tokens []token, own []UserRule, formats []format, names []string) {
-	d.seed, d.tokens, d.own = maphash.MakeSeed(), tokens, own
+func (d *Detector) build(formats []format, names []string) {
+	tokens, own := d.tokens, d.own
 	var list []literal
 	add := func(text string, fold bool, a action) {
 		list, d.actions = append(list, literal{text, fold}), append(d.actions, a)
@@ -175,6 +183,7 @@ func (d *Detector) search(c Content, depth int) (found []Match, more bool) {
 
 func (s *search) run() {
 	c := s.content
+	<-s.d.ready
 	s.spots = s.d.literals.find(c.Data, nil)
 	if s.depth < maxNesting {
 		s.blobs()

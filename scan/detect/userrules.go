@@ -62,8 +62,7 @@ func (u *UserRule) check(match, noMatch []string) error {
 			return fmt.Errorf("the keyword %q has fewer than %d bytes", k, literalWindow)
 		}
 	}
-	d := &Detector{}
-	d.build(nil, []UserRule{*u}, nil, nil)
+	d := newDetector(nil, []UserRule{*u}, nil, nil)
 	for _, text := range match {
 		if len(d.Find(Content{Data: []byte(text)})) == 0 {
 			return fmt.Errorf("it does not find its example %q", text)
