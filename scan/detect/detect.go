@@ -107,7 +107,8 @@ func (d *Detector) build(formats []format, names []string) {
 	add := func(text string, fold bool, a action) {
 		list, d.actions = append(list, literal{text, fold}), append(d.actions, a)
 	}
-	wrapped := map[string]bool{}
+	wrapped := make(map[string]bool, manyLiterals)
+	list, d.actions = make([]literal, 0, manyLiterals), make([]action, 0, manyLiterals)
 	wrap := func(text string) {
 		for phase, form := range base64Forms(text) {
 			if !wrapped[form] {
@@ -140,6 +141,9 @@ func (d *Detector) build(formats []format, names []string) {
 	d.literals = newLiterals(list)
 	d.actions = append(d.actions, action{wrapped: 1}) // of a blob
 }
+
+// manyLiterals is about how many there are.
+const manyLiterals = 4 << 10
 
 // Rules lists all rules by their ids.
 func (d *Detector) Rules() []*Rule {

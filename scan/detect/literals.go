@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // literals finds many short strings at once: Wu and Manber's search ("A fast algorithm for multi-pattern searching", 1994)
@@ -43,7 +44,7 @@ const (
 )
 
 func newLiterals(list []literal) *literals {
-	l := &literals{shifts: new([1 << 16]uint8), buckets: make([]uint16, 1<<literalBits+1)}
+	l := &literals{shifts: new([1 << 16]uint8), buckets: make([]uint16, 1<<literalBits+1), entries: make([]entry, 0, 2*len(list))}
 	for i := range l.shifts {
 		l.shifts[i] = literalWindow - 1
 	}
@@ -107,10 +108,10 @@ func cases(text string, fold bool) []string {
 
 // rarest is where in a text the window lies that occurs least by chance. What its last two bytes are matters most.
 func rarest(text string) int {
-	best, least := 0, 0.0
+	best, least, often := 0, 0.0, frequencies()
 	for at := 0; at+literalWindow <= len(text) && at < 200; at++ {
 		w := text[at : at+literalWindow]
-		cost := 4*frequency(w[2], w[3]) + frequency(w[1], w[2]) + frequency(w[0], w[1])
+		cost := 4*often.of(w[2], w[3]) + often.of(w[1], w[2]) + often.of(w[0], w[1])
 		if at == 0 || cost < least {
 			best, least = at, cost
 		}
@@ -128,6 +129,26 @@ var chances = func() (out [64]float64) {
 	}
 	return out
 }()
+
+// frequencyTable has the frequencies of pairs of ASCII.
+type frequencyTable [128][128]float64
+
+func (t *frequencyTable) of(a, b byte) float64 {
+	if (a|b)&0x80 != 0 {
+		return frequency(a, b)
+	}
+	return t[a][b]
+}
+
+var frequencies = sync.OnceValue(func() *frequencyTable {
+	t := new(frequencyTable)
+	for a := range t {
+		for b := range t {
+			t[a][b] = frequency(byte(a), byte(b))
+		}
+	}
+	return t
+})
 
 // frequency is about how often two bytes follow each other in programs and texts, of a thousand.
 func frequency(a, b byte) float64 {
