@@ -7,6 +7,7 @@ import (
 
 	"github.com/tightlip/tightlip/lint/edit"
 	"github.com/tightlip/tightlip/lint/flow"
+	"github.com/tightlip/tightlip/lint/nesting"
 	"mvdan.cc/sh/v3/syntax"
 )
 
@@ -43,7 +44,7 @@ type cutting struct {
 
 // script finds what to cut; false means that this cannot be done.
 func (c *cutting) script(text string) bool {
-	parsed, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
+	parsed, err := nesting.Parse(text)
 	if err != nil {
 		return false
 	}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 	"path/filepath"
@@ -264,15 +265,61 @@ func (p *project) readCallers() {
 		})
 	}
 	_ = group.Wait() // its functions return nothing
-	defer p.adopt()
+	defer func() {
+		p.override()
+		p.adopt()
+	}()
 	for i, r := range reads {
-		if r.err != nil {
-			p.cannot(p.callers[i], 0, r.err)
+		for err := range each(r.err) {
+			if at := (*caller.SyntaxError)(nil); errors.As(err, &at) {
+				p.cannot(p.callers[i], at.Line, errors.New(at.Why))
+			} else {
+				p.cannot(p.callers[i], 0, err)
+			}
 		}
 		p.sources[p.callers[i]] = r.text
 		for n := range r.builds {
 			p.builds = append(p.builds, &r.builds[n])
 		}
+	}
+}
+
+// each yields the errors that an error joins.
+func each(err error) iter.Seq[error] {
+	return func(yield func(error) bool) {
+		joined, ok := err.(interface{ Unwrap() []error })
+		switch {
+		case err == nil:
+		case !ok:
+			yield(err)
+		default:
+			for _, e := range joined.Unwrap() {
+				for inner := range each(e) {
+					if !yield(inner) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// override completes the builds of compose files that only add to those of others in their folder.
+func (p *project) override() {
+	for _, b := range p.builds {
+		if !b.Override || b.Context != "" {
+			continue
+		}
+		folder := path.Dir(b.File)
+		base := &caller.Build{Context: folder, Dockerfile: path.Join(folder, "Dockerfile")}
+		for _, other := range p.builds {
+			if !other.Override && other.Kind == b.Kind && other.Service == b.Service && path.Dir(other.File) == folder && other.Service != "" {
+				base = other
+				break
+			}
+		}
+		b.Context, b.Dockerfile = base.Context, cmp.Or(b.Dockerfile, base.Dockerfile)
+		b.Target = cmp.Or(b.Target, base.Target)
 	}
 }
 

@@ -135,6 +135,11 @@ func TestContext(t *testing.T) {
 			"compose.yaml": "services:\n  a: {build: {context: ./a, dockerfile: ../Dockerfile}}\n  b: {build: {context: ./b, dockerfile: ../Dockerfile}}\n",
 			"a/x":          "x", "b/.env": env,
 		}, "2 context-credential"},
+		{"an argument that an override gives", map[string]string{
+			"app/Dockerfile":              "FROM a\nARG FOO\nRUN x\n",
+			"docker-compose.yml":          "services:\n  a: {build: {context: ./app}}\n",
+			"docker-compose.override.yml": "services:\n  a:\n    build:\n      args: [\"FOO=${NPM_TOKEN}\"]\n",
+		}, "2 secret-arg; 4 caller-secret-arg"},
 		{"a Dockerfile that only compose calls so", map[string]string{
 			"prod.df":      "FROM a\nARG TOKEN\nRUN x\n",
 			"compose.yaml": "services:\n  a: {build: {context: ., dockerfile: prod.df}}\n",

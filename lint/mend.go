@@ -14,6 +14,7 @@ import (
 	"github.com/tightlip/tightlip/lint/caller"
 	"github.com/tightlip/tightlip/lint/edit"
 	"github.com/tightlip/tightlip/lint/flow"
+	"github.com/tightlip/tightlip/lint/nesting"
 	"mvdan.cc/sh/v3/syntax"
 )
 
@@ -381,7 +382,7 @@ func (s *runStep) mayUse(name, script string) bool {
 	if strings.Contains(script, name) || !s.cmd.PrependShell || strings.Contains(name, "PROXY") || name == "HTTP_AUTH" {
 		return true
 	}
-	parsed, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(s.code.Text), "")
+	parsed, err := nesting.Parse(s.code.Text)
 	if err != nil || s.code.Text == "" {
 		return true
 	}

@@ -47,7 +47,7 @@ var layers = []struct {
 	{"lint/nesting", nil},
 	{"lint/flow", []string{"lint/nesting"}},
 	{"lint/caller", []string{"lint/edit", "lint/nesting", "scan/detect"}},
-	{"lint", []string{"dockerfile", "finding", "image", "lint/caller", "lint/edit", "lint/flow", "scan/detect"}},
+	{"lint", []string{"dockerfile", "finding", "image", "lint/caller", "lint/edit", "lint/flow", "lint/nesting", "scan/detect"}},
 	{"proof", []string{"secret", "finding", "image", "internal/cachedir", "scan"}},
 	{"internal/redact", []string{"proof"}},
 	{"build", []string{"secret", "broker", "broker/shim", "finding", "dockerfile", "image", "proof", "internal/redact"}},

@@ -17,10 +17,13 @@ type action struct {
 	context, file, args, secrets string
 	docker                       bool // it makes provenance as docker/build-push-action does
 	bake                         bool
-	record                       int // the first version that uploads a record of the build; 0 if none does
+	commas                       bool // its arguments are separated by commas
+	record                       int  // the first version that uploads a record of the build; 0 if none does
 }
 
+// actions are in the order in which they are tried.
 var actions = []action{
+	{uses: lazy.Regexp(`^docker/build-push-action@v1(\.|$)`), context: "path", file: "dockerfile", args: "build_args", commas: true},
 	{uses: lazy.Regexp(`^docker/build-push-action@`), context: "context", file: "file", args: "build-args", secrets: "secrets", docker: true, record: 6},
 	{uses: lazy.Regexp(`^(depot|useblacksmith)/build-push-action@`), context: "context", file: "file", args: "build-args", secrets: "secrets", docker: true},
 	{uses: lazy.Regexp(`^docker/bake-action@`), args: "set", bake: true, record: 5},
@@ -68,7 +71,7 @@ func (w workflow) env(outer map[string]*setting, n *yaml.Node) map[string]*setti
 			continue
 		}
 		value := word{parts: expressionParts(v.Value)}
-		inner[f.key.Value] = &setting{value: value, from: s.from(value), exported: true}
+		inner[f.key.Value] = &setting{value: value, words: s.listIn(w.document, w.scalar(v)), from: s.from(value), exported: true}
 	}
 	return inner
 }
@@ -113,6 +116,7 @@ func (w workflow) steps(steps *yaml.Node, env map[string]*setting, dir string) {
 			if a.uses().MatchString(uses.value.Value) {
 				u := use{workflow: w, scope: s, action: a, step: step, with: w.get(step, "with"), uses: uses}
 				u.read()
+				break
 			}
 		}
 	}
@@ -159,7 +163,9 @@ func (u *use) read() {
 	}
 	f, _ := u.field(u.with, u.action.args)
 	for _, l := range u.linesOf(u.action.args) {
-		u.argument(f, l)
+		for _, one := range u.split(l) {
+			u.argument(f, one)
+		}
 	}
 	u.publish()
 }
@@ -215,9 +221,30 @@ func (u *use) linesOf(name string) []source {
 	return out
 }
 
+// split is a line, or what stands between its commas.
+func (u *use) split(l source) []source {
+	if !u.commas {
+		return []source{l}
+	}
+	var out []source
+	for at := 0; at < len(l.text); {
+		text, _, _ := strings.Cut(l.text[at:], ",")
+		start := at + len(text) - len(strings.TrimLeft(text, " "))
+		if at += len(text) + 1; start < at-1 {
+			out = append(out, l.slice(start, at-1))
+		}
+	}
+	return out
+}
+
 // argument reads a line X=Y of build-args, or x.args.X=Y of set.
 func (u *use) argument(f field, l source) {
 	name, value, ok := strings.Cut(l.text, "=")
+	if p := expressionParts(l.text); p[0].kind == expression && (!u.bake || len(p) == 1) {
+		from := u.from(word{parts: p})
+		u.arg(u.found, Arg{Name: "*", From: from}, l.at[0], l.at[len(l.text)], origin{why: "the file does not give its name"})
+		return
+	}
 	if u.bake {
 		parts := strings.SplitN(name, ".", 3)
 		if len(parts) == 2 && strings.HasPrefix(parts[1], "secret") {

@@ -72,6 +72,8 @@ func (u *use) why(w word, given bool, l source) string {
 		return "the action takes no secrets like this"
 	case u.bake && (p == nil || p.kind != expression || !envOnly().MatchString(p.text) || u.vars[envOnly().FindStringSubmatch(p.text)[1]] == nil):
 		return "the value is not in the step's env, from which bake could take it"
+	case u.from(w) == allSecrets:
+		return "the value is more than one secret"
 	case l.rigid:
 		return errLayout.Error()
 	}

@@ -102,6 +102,9 @@ func show(name string, text []byte) string {
 	lines := strings.Split(string(text), "\n")
 	for _, b := range builds {
 		fmt.Fprintf(&out, "%d: %s context %q dockerfile %q", b.Line, b.Kind, b.Context, b.Dockerfile)
+		if b.Override {
+			fmt.Fprintf(&out, " overrides service %q", b.Service)
+		}
 		if b.Target != "" {
 			fmt.Fprintf(&out, " target %q", b.Target)
 		}
@@ -280,7 +283,20 @@ func TestHostile(t *testing.T) {
 	for i := 1; i < 30; i++ {
 		doubling += fmt.Sprintf("A%d=%s\n", i, strings.Repeat(fmt.Sprintf("$A%d", i-1), 10))
 	}
+	loops := strings.Repeat("for i in 1 2 3 4 5 6 7; do ", 20) + "docker build $i" + strings.Repeat("; done", 20) + "\n"
+	options := "A0=\"--pull $X\"\n"
+	for i := 1; i < 3_000; i++ {
+		options += fmt.Sprintf("A%d=\"--pull $A%d $A%d $A%d\"\nL=\"$L --pull\"\n", i, i-1, i-1, i)
+	}
+	matrix := ""
+	for i := range 20 {
+		matrix += fmt.Sprintf("        m%d: [1, 2, 3]\n", i)
+	}
 	for name, text := range map[string]string{
+		"loops.sh":         strings.Repeat(loops, 1000) + strings.Repeat("for i in 1 2 3 4 5 6 7; do docker build $i; done\n", 20_000),
+		"options.sh":       options + "docker build $A2999 $L .\n",
+		"a/action.yml":     "jobs:\n  a:\n    strategy:\n      matrix:\n" + matrix + "    steps:\n" + strings.Repeat("      - run: docker build ${{ matrix.m1 }}\n", 20_000),
+		"a.gitlab-ci.yml":  "a: {extends: [b, b, b, b], script: docker build .}\n" + "b: {extends: [b, b, b, b]}\n" + strings.Repeat("? [x]\n: {extends: [b, b, b, b]}\n", 20_000),
 		"compose.yaml":     bomb + "services: *a29\n",
 		".gitlab-ci.yml":   bomb + "job: {script: [docker build .], <<: *a29}\n",
 		"build.sh":         doubling + "docker build $A29\n",
@@ -340,5 +356,41 @@ func TestSameSecret(t *testing.T) {
 	after, err := Move(".github/workflows/a.yml", []byte(before+"          build-args: T=${{ secrets.T }}\n"+secrets), []string{"T"}, "Dockerfile")
 	if err != nil || string(after) != before+secrets {
 		t.Errorf("%v\n%s", err, after)
+	}
+}
+
+// TestMoveMany moves what many builds have, or gives up at once.
+func TestMoveMany(t *testing.T) {
+	services := func(n int, more string) []byte {
+		text := "services:\n"
+		for i := range n {
+			text += fmt.Sprintf("  s%d:\n    build:\n      context: .\n      args:\n        T: $T\n        V: 1\n", i)
+		}
+		return []byte(text + more)
+	}
+	after, err := Move("compose.yaml", services(100, ""), []string{"T"}, "Dockerfile")
+	if err != nil || bytes.Contains(after, []byte("$T")) || bytes.Count(after, []byte("- T\n")) != 100 {
+		t.Errorf("%v\n%s", err, after)
+	}
+	for _, text := range [][]byte{services(1500, ""), services(150, "#"+strings.Repeat("x", 200_000))} {
+		start := time.Now()
+		after, err := Move("compose.yaml", text, []string{"T"}, "Dockerfile")
+		var why *NotMoved
+		if !bytes.Equal(after, text) || !errors.As(err, &why) || why.Line != 6 || why.Name != "T" || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v", err)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("took %v", took)
+		}
+	}
+	if _, err := Move("compose.yaml", services(1500, ""), []string{"OTHER"}, "Dockerfile"); err != nil {
+		t.Errorf("nothing is to be moved: %v", err)
+	}
+}
+
+func TestService(t *testing.T) {
+	builds, err := Read("compose.yaml", []byte("services:\n  a: {build: .}\n  b: {extends: a}\n"))
+	if err != nil || len(builds) != 2 || builds[0].Service != "a" || builds[1].Service != "b" || builds[1].Override {
+		t.Errorf("%+v, %v", builds, err)
 	}
 }

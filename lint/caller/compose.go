@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tightlip/tightlip/internal/lazy"
 	"github.com/tightlip/tightlip/lint/edit"
 )
 
@@ -28,15 +29,15 @@ func readCompose(d *document) {
 			continue
 		}
 		for _, s := range c.fields(services.value) {
-			c.service(s.value, services.value)
+			c.service(s, services.value)
 		}
 	}
 }
 
 // service makes a build of the parts that a service extends and itself.
-func (c *compose) service(s, services *yaml.Node) {
+func (c *compose) service(s field, services *yaml.Node) {
 	var chain []field
-	for n := s; n != nil && len(chain) < 8; n = c.base(n, services) {
+	for n := s.value; n != nil && len(chain) < 8; n = c.base(n, services) {
 		if f, ok := c.field(n, "build"); ok {
 			chain = append(chain, f)
 		}
@@ -45,10 +46,17 @@ func (c *compose) service(s, services *yaml.Node) {
 		return
 	}
 	f := c.add(c.offset(chain[0].key))
-	f.Context = c.dir
+	f.Service, f.Context = s.key.Value, c.dir
 	dockerfile := ""
 	for i := len(chain) - 1; i >= 0; i-- {
 		c.build(f, deref(chain[i].value), &dockerfile)
+	}
+	if f.Override = c.overrides(s, chain); f.Override {
+		f.Context = ""
+		if dockerfile != "" {
+			f.Dockerfile = join(c.dir, dockerfile)
+		}
+		return
 	}
 	if f.Inline == "" && f.Context != "" {
 		f.Dockerfile = join(f.Context, dockerfile)
@@ -56,6 +64,18 @@ func (c *compose) service(s, services *yaml.Node) {
 			f.Dockerfile = path.Join(f.Context, "Dockerfile")
 		}
 	}
+}
+
+var composeBase = lazy.Regexp(`(^|/)(docker-)?compose\.ya?ml$`)
+
+// overrides tells whether a service has its context in another file: the file is not one that stands alone, or what the service extends is not in it.
+func (c *compose) overrides(s field, chain []field) bool {
+	for _, f := range chain {
+		if n := deref(f.value); n != nil && (n.Kind == yaml.ScalarNode || c.get(n, "context") != nil || c.get(n, "dockerfile_inline") != nil) {
+			return false
+		}
+	}
+	return !composeBase().MatchString(c.name) || c.get(s.value, "extends", "file") != nil
 }
 
 // base is the service of the same file that a service extends.

@@ -25,7 +25,7 @@ func (i *invocation) read(in []word) {
 	for n := 0; n < len(in); n++ {
 		w := in[n]
 		if !strings.HasPrefix(w.lead(), "-") || is(w, "-") {
-			if i.place == nil {
+			if i.place == nil || i.mayBeOptions(*i.place) {
 				i.place = &in[n]
 			}
 			continue
@@ -57,6 +57,12 @@ func (i *invocation) read(in []word) {
 		i.flag(bare, value)
 	}
 	i.locate()
+}
+
+// mayBeOptions tells whether a word in the place of the context may be options: a variable that is not known, or that starts with a dash.
+func (i *invocation) mayBeOptions(w word) bool {
+	text, known := i.expand(w)
+	return w.isBare() && (!known || strings.HasPrefix(text, "-"))
 }
 
 func (i *invocation) flag(name string, value word) {
@@ -258,7 +264,7 @@ func (i *invocation) contextName() (name string, ok bool) {
 	if i.kaniko {
 		name = strings.TrimPrefix(name, "dir://")
 	}
-	return name, ok && name != "-" && !strings.Contains(name, "://")
+	return name, ok && !strings.HasPrefix(name, "-") && !strings.Contains(name, "://")
 }
 
 // placesIn are what the command may build in a folder.

@@ -29,48 +29,80 @@ var errAnother = errors.New("the build has another secret of this name")
 // The id of a secret is the argument's name. All else stays byte for byte. An argument that would not mean the same as a secret stays, too; the
 // error is made of a *NotMoved for each.
 func Move(name string, text []byte, args []string, dockerfile string) ([]byte, error) {
-	var stay []error
-	told := map[string]bool{}
-	for first := true; ; first = false {
-		next, errs := moveOne(name, text, args, dockerfile)
-		for _, e := range errs {
-			if key := e.Name + e.Why; first || !told[key] {
-				told[key] = true
-				stay = append(stay, e)
-			}
-		}
-		if next == nil {
-			return text, errors.Join(stay...)
-		}
-		text = next
-	}
-}
-
-// moveOne moves one argument, wherever builds share it, and returns nil if there is none to be moved. The errors are about all.
-func moveOne(name string, text []byte, args []string, dockerfile string) ([]byte, []*NotMoved) {
 	d := read(name, text)
 	if d == nil {
-		return nil, nil
+		return text, nil
 	}
-	var next []byte
-	var stay []*NotMoved
-	seen := map[int]bool{}
-	for _, f := range d.builds {
-		for i, a := range f.Args {
-			at := f.origins[i].at
-			if !f.isOf(dockerfile) || !slices.Contains(args, a.Name) || seen[at] {
+	targets := d.targets(args, dockerfile)
+	if len(targets) > 0 && (len(d.builds) > maxChanged || len(targets)*len(text) > maxReread) {
+		return text, errors.Join(&NotMoved{Line: targets[0].line, Name: targets[0].name, Why: "the file starts too many builds to be changed"})
+	}
+	var stay []error
+	for progress := true; progress; {
+		var left []target
+		progress, stay = false, nil
+		skip := map[target]int{}
+		for _, t := range targets {
+			key := target{build: t.build, name: t.name}
+			at, ok := d.find(t, skip[key])
+			if !ok {
+				continue // it was moved with the one of another build
+			}
+			next, err := d.moveAt(at, t.name, dockerfile)
+			if err != nil {
+				stay, left = append(stay, &NotMoved{Line: t.line, Name: t.name, Why: err.Error()}), append(left, t)
+				skip[key]++
 				continue
 			}
-			seen[at] = true
-			out, err := d.moveAt(at, a.Name, dockerfile)
-			if err != nil {
-				stay = append(stay, &NotMoved{Line: a.Line, Name: a.Name, Why: err.Error()})
-			} else if next == nil {
-				next = out
+			d, progress = next, true
+		}
+		targets = left
+	}
+	return d.text, errors.Join(stay...)
+}
+
+// Each move reads the file once more: so many builds it may start, and so many bytes are read.
+const (
+	maxChanged = 200
+	maxReread  = 16 << 20
+)
+
+// target is an argument that is to be moved.
+type target struct {
+	build int // its number, which no move changes
+	name  string
+	line  int // of the file as it was given to Move
+}
+
+// targets are the arguments that are to be moved, each place once.
+func (d *document) targets(args []string, dockerfile string) []target {
+	var out []target
+	seen := map[int]bool{}
+	for n, f := range d.builds {
+		for i, a := range f.Args {
+			at := f.origins[i].at
+			if f.isOf(dockerfile) && slices.Contains(args, a.Name) && !seen[at] {
+				seen[at] = true
+				out = append(out, target{n, a.Name, a.Line})
 			}
 		}
 	}
-	return next, stay
+	return out
+}
+
+// find is where the argument of a target stands now, behind some of its name.
+func (d *document) find(t target, skip int) (at int, ok bool) {
+	f := d.builds[t.build]
+	for i, a := range f.Args {
+		if a.Name != t.name {
+			continue
+		}
+		if skip == 0 {
+			return f.origins[i].at, true
+		}
+		skip--
+	}
+	return 0, false
 }
 
 // isOf tells whether a build is, or may be, one of a Dockerfile.
@@ -79,7 +111,7 @@ func (f *found) isOf(dockerfile string) bool {
 }
 
 // moveAt moves the argument that stands at an offset, in the first way that does what is meant.
-func (d *document) moveAt(at int, name, dockerfile string) ([]byte, error) {
+func (d *document) moveAt(at int, name, dockerfile string) (*document, error) {
 	if !isName(name) {
 		return nil, errors.New("no variable has such a name")
 	}
@@ -102,11 +134,11 @@ func (d *document) moveAt(at int, name, dockerfile string) ([]byte, error) {
 	}
 	var first error
 	for way := range ways {
-		out, err := d.moveBy(way, shared)
-		if err == nil && d.isMoved(out, name, builds) {
-			return out, nil
-		}
+		text, err := d.moveBy(way, shared)
 		if err == nil {
+			if after := read(d.name, text); d.isMoved(after, name, builds) {
+				return after, nil
+			}
 			err = errLayout
 		}
 		if first == nil {
@@ -147,10 +179,9 @@ func overlap(edits []edit.Edit) bool {
 	return false
 }
 
-// isMoved reads the result of an edit: the builds must be those that were there, except for the argument, and nothing may have become
+// isMoved looks at the result of an edit: the builds must be those that were there, except for the argument, and nothing may have become
 // unreadable.
-func (d *document) isMoved(text []byte, name string, builds []int) bool {
-	after := read(d.name, text)
+func (d *document) isMoved(after *document, name string, builds []int) bool {
 	if after == nil || len(after.builds) != len(d.builds) || len(after.errs) != len(d.errs) {
 		return false
 	}

@@ -187,9 +187,9 @@ func (s *scope) plain(text string) word {
 // variables reads a mapping, or a list of names with values, as variables of the environment.
 func (r *runner) variables(n *yaml.Node, s *scope, exported bool) map[string]*setting {
 	out := copied(s.vars)
-	set := func(name, text string) {
-		value := s.plain(text)
-		out[name] = &setting{value: value, from: s.from(value), exported: exported}
+	set := func(name string, v *yaml.Node) {
+		value := s.plain(v.Value)
+		out[name] = &setting{value: value, words: s.listIn(r.document, r.scalar(v)), from: s.from(value), exported: exported}
 	}
 	if n = deref(n); n == nil {
 		return out
@@ -200,7 +200,7 @@ func (r *runner) variables(n *yaml.Node, s *scope, exported bool) map[string]*se
 			v = r.get(v, "value")
 		}
 		if v != nil && v.Kind == yaml.ScalarNode {
-			set(f.key.Value, v.Value)
+			set(f.key.Value, v)
 		}
 	}
 	if n.Kind != yaml.SequenceNode {
@@ -208,15 +208,16 @@ func (r *runner) variables(n *yaml.Node, s *scope, exported bool) map[string]*se
 	}
 	for _, c := range n.Content {
 		if c.Kind == yaml.ScalarNode {
-			name, value, _ := strings.Cut(c.Value, "=")
-			set(name, value)
+			name, text, _ := strings.Cut(c.Value, "=")
+			value := s.plain(text)
+			out[name] = &setting{value: value, from: s.from(value), exported: exported}
 			continue
 		}
 		name := r.textOf(c, "name")
 		if ref := r.get(c, "valueFrom", "secretKeyRef"); ref != nil {
 			out[name] = &setting{value: word{parts: []part{{kind: unknown}}}, from: "secretKeyRef " + r.textOf(ref, "name"), exported: true}
 		} else if v := r.get(c, "value"); v != nil && v.Kind == yaml.ScalarNode {
-			set(name, v.Value)
+			set(name, v)
 		}
 	}
 	return out

@@ -38,9 +38,13 @@ func (s *scope) fromPart(p part) string {
 
 var (
 	secretsContext = lazy.Regexp(`\bsecrets(?:\.([\w-]+)|\[\s*'([^']+)'\s*\])`)
+	wholeSecrets   = lazy.Regexp(`(?:^|[^\w.-])secrets\s*(?:[^\s\w.-]|$)`)
 	envContext     = lazy.Regexp(`\benv\.([\w-]+)`)
 	namesIn        = lazy.Regexp(`[A-Za-z_][\w-]*(?:\.[\w-]+)*`)
 )
+
+// allSecrets is what an expression comes from that has all secrets.
+const allSecrets = "secrets"
 
 // fromExpression knows the contexts of GitHub Actions, and judges everything else by names.
 func (s *scope) fromExpression(text string) string {
@@ -52,6 +56,9 @@ func (s *scope) fromExpression(text string) string {
 	}
 	if m := secretsContext().FindStringSubmatch(text); m != nil {
 		return "secrets." + m[1] + m[2]
+	}
+	if wholeSecrets().MatchString(quotes().ReplaceAllString(text, "")) {
+		return allSecrets
 	}
 	for _, m := range envContext().FindAllStringSubmatch(text, -1) {
 		if v := s.vars[m[1]]; v != nil && v.from != "" {

@@ -289,18 +289,19 @@ func (sh *shell) assign(a *syntax.Assign, exported bool) {
 			}
 		}
 		if a.Append && old != nil {
-			v.words = append(append([]word{}, old.words...), v.words...)
+			v.words = slices.Concat(old.words, v.words)
 		}
 	case a.Value != nil:
 		v.value = sh.word(a.Value)
-		v.words = sh.list(a.Value)
+		v.words = added(name, old, sh.list(a.Value))
 		if a.Append {
 			v.value.parts = append(v.value.parts, part{kind: unknown})
 			if old != nil {
-				v.words = append(append([]word{}, old.words...), v.words...)
+				v.words = slices.Concat(old.words, v.words)
 			}
 		}
 	}
+	v.words = v.words[:min(len(v.words), maxWords)]
 	for _, w := range append(v.words, v.value) {
 		if v.from == "" {
 			v.from = sh.from(w)

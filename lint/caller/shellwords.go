@@ -2,6 +2,7 @@ package caller
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/tightlip/tightlip/lint/nesting"
@@ -23,11 +24,59 @@ func (sh *shell) list(w *syntax.Word) []word {
 		return nil
 	}
 	call, ok := f.Stmts[0].Cmd.(*syntax.CallExpr)
-	if !ok || len(call.Assigns) > 0 || len(call.Args) == 0 || !strings.HasPrefix(inner.src.text[call.Args[0].Pos().Offset():], "-") {
+	if !ok || len(call.Assigns) > 0 || len(call.Args) == 0 {
 		return nil
 	}
-	return inner.words(call.Args)
+	return options(inner.words(call.Args))
 }
+
+// options are words if they are options of a build, which may start with a variable. They are not changed: who else uses them is not known.
+func options(words []word) []word {
+	first := slices.IndexFunc(words, func(w word) bool { return strings.HasPrefix(w.lead(), "-") })
+	if first < 0 || slices.ContainsFunc(words[:first], func(w word) bool { return !w.isBare() }) {
+		return nil
+	}
+	for i := range words {
+		words[i].rigid = true
+	}
+	return words
+}
+
+// isBare tells whether a word is a variable that may be several words, or none.
+func (w word) isBare() bool {
+	p := w.only()
+	return p != nil && p.kind == variable && p.bare
+}
+
+// maxWords is how many words a variable may hold.
+const maxWords = 1000
+
+// added puts the words of a variable's old value in their place in its new one.
+func added(name string, old *setting, words []word) []word {
+	var out []word
+	for _, w := range words {
+		switch {
+		case !w.isBare() || w.parts[0].text != name:
+			out = append(out, w)
+		case old != nil && len(old.words) > 0:
+			out = append(out, old.words...)
+		case old != nil && strings.HasPrefix(old.value.lead(), "-"):
+			out = append(out, old.value)
+		}
+	}
+	return out[:min(len(out), maxWords)]
+}
+
+// listIn is the words of a variable that a CI file sets, if they are options of a build.
+func (s *scope) listIn(d *document, src source) []word {
+	if !strings.HasPrefix(strings.TrimSpace(src.text), "-") || len(src.text) > maxList {
+		return nil
+	}
+	return options((&shell{document: d, scope: s}).parseWords(src))
+}
+
+// maxList is how many bytes they may have.
+const maxList = 1 << 12
 
 func (sh *shell) words(in []*syntax.Word) []word {
 	out := make([]word, len(in))
@@ -163,14 +212,27 @@ func (s *scope) splice(words []word, depth int) []word {
 	}
 	var out []word
 	for _, w := range words {
-		p := w.only()
-		if p == nil || p.kind != variable || !p.bare && !p.array || s.vars[p.text] == nil || len(s.vars[p.text].words) == 0 || len(out) > 1000 {
+		v := s.listOf(w)
+		if v == nil || len(out) > maxWords {
 			out = append(out, w)
 			continue
 		}
-		out = append(out, s.splice(s.vars[p.text].words, depth+1)...)
+		out = append(out, s.splice(v.words, depth+1)...)
 	}
 	return out
+}
+
+// listOf is the list that a word stands for; nil if it is none.
+func (s *scope) listOf(w word) *setting {
+	p := w.only()
+	if p == nil || !p.bare && !p.array || p.kind != variable && p.kind != expression {
+		return nil
+	}
+	v := s.vars[p.name()]
+	if v == nil || len(v.words) == 0 {
+		return nil
+	}
+	return v
 }
 
 // program is the program that a word calls. Of a variable that is not known the name may tell.

@@ -34,6 +34,14 @@ type part struct {
 	value *word  // of a command, what is known of it
 }
 
+// name is that of the variable: expressions have a context in front of it.
+func (p part) name() string {
+	if p.kind == expression {
+		return strings.TrimPrefix(p.text, "env.")
+	}
+	return p.text
+}
+
 // scope is what is known where a command runs.
 type scope struct {
 	kind    string
@@ -154,11 +162,7 @@ func (s *scope) expandPart(p part, depth int) (string, bool) {
 	case p.kind == unknown || depth > 8:
 		return "", false
 	}
-	name := p.text
-	if p.kind == expression {
-		name = strings.TrimPrefix(name, "env.")
-	}
-	if v := s.vars[name]; v != nil {
+	if v := s.vars[p.name()]; v != nil {
 		if len(v.words) > 0 {
 			return "", false
 		}
