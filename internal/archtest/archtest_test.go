@@ -50,6 +50,7 @@ var layers = []struct {
 	{"lint", []string{"dockerfile", "finding", "image", "lint/caller", "lint/edit", "lint/flow", "lint/nesting", "scan/detect"}},
 	{"proof", []string{"secret", "finding", "image", "internal/cachedir", "scan"}},
 	{"internal/redact", []string{"proof"}},
+	{"broker/gate", []string{"secret", "proof", "internal/redact", "internal/suggest"}},
 	{"build", []string{"secret", "broker", "broker/shim", "finding", "dockerfile", "image", "proof", "internal/redact"}},
 	{"build/buildtest", []string{"build", "secret", "proof", "image", "internal/redact"}},
 	{"build/output", []string{"build", "image/sink"}},
@@ -80,6 +81,7 @@ var openers = []string{
 	"build/engine/buildkit", // hands values to BuildKit
 	"build/engine/podman",   // hands values to podman and buildah
 	"broker",                // hands values to steps
+	"broker/gate",           // attaches values to requests
 }
 
 // load type-checks the packages of the module, without their tests. It takes seconds, so the tests share it.

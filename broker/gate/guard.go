@@ -1,0 +1,213 @@
+package gate
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/tightlip/tightlip/internal/redact"
+	"github.com/tightlip/tightlip/proof"
+)
+
+// Errors of responses that are not passed on.
+var (
+	errLeak     = errors.New("the response holds the credential")
+	errCoding   = errors.New("the response is in an encoding that cannot be searched")
+	errUnzip    = errors.New("the response says gzip and is not")
+	errHeldBack = errors.New("the response unpacks to nothing for too long")
+)
+
+// chunk is how much of a body is looked at in one go, in bytes.
+const chunk = 64 << 10
+
+// guard passes a body on as long as no credential is in it, in any encoding. What may be the beginning of one is held back.
+type guard struct {
+	src    io.Reader
+	masker *proof.Masker
+	buf    []byte
+	out    []byte // may be passed on
+	next   []byte // of out, what was not yet
+	hit    bool
+	err    error
+}
+
+// newGuard guards a body of some size in bytes; a negative one is unknown.
+func newGuard(src io.Reader, needles *proof.Needles, size int64) *guard {
+	g := &guard{src: src, buf: make([]byte, bufferFor(size))}
+	g.masker = needles.NewMasker(g.emit)
+	return g
+}
+
+// bufferFor is how large a buffer a body needs, in bytes.
+func bufferFor(size int64) int64 {
+	if size < 0 {
+		return chunk
+	}
+	return min(max(size+1, 512), chunk)
+}
+
+func (g *guard) emit(text []byte, masked bool) {
+	if g.hit = g.hit || masked; !g.hit {
+		g.out = append(g.out, text...)
+	}
+}
+
+// Read implements io.Reader. It returns errLeak in place of the bytes that hold a credential and all that follow.
+func (g *guard) Read(p []byte) (int, error) {
+	for len(g.next) == 0 {
+		if g.err != nil {
+			return 0, g.err
+		}
+		g.fill()
+	}
+	n := copy(p, g.next)
+	g.next = g.next[n:]
+	return n, nil
+}
+
+func (g *guard) fill() {
+	g.out = g.out[:0]
+	n, err := g.src.Read(g.buf)
+	_, _ = g.masker.Write(g.buf[:n])
+	if err == io.EOF {
+		g.masker.Flush()
+	}
+	if g.hit {
+		err = errLeak
+	}
+	g.next, g.err = g.out, err
+}
+
+// unzipGuard looks into gzip and passes on what it was made of. Compressed bytes go once what they unpack to was looked at, and
+// what came after it, because a credential may go on there.
+type unzipGuard struct {
+	src    *bufio.Reader
+	must   bool // it is an error if it is no gzip
+	zr     *gzip.Reader
+	look   *guard // over zr; it only looks
+	tape   []byte // compressed bytes not yet passed on
+	ready  int    // of tape
+	before int    // of tape, what belonged to the look before the last
+	plain  bool   // it is no gzip, or not any more
+	err    error
+	skip   [1]byte
+}
+
+// maxTape bounds the compressed bytes held back: gzip with nothing in it may be long.
+const maxTape = 4 << 20
+
+func newUnzipGuard(src io.Reader, needles *proof.Needles, size int64, must bool) *unzipGuard {
+	u := &unzipGuard{src: bufio.NewReaderSize(src, int(bufferFor(size))), must: must}
+	u.look = newGuard(readerFunc(u.unzip), needles, -1)
+	return u
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// tap is what gzip reads from: it keeps what was read.
+type tap struct{ u *unzipGuard }
+
+// ReadByte implements io.ByteReader, which keeps gzip from reading ahead.
+func (t tap) ReadByte() (byte, error) {
+	if len(t.u.tape) > maxTape {
+		return 0, errHeldBack
+	}
+	b, err := t.u.src.ReadByte()
+	if err == nil {
+		t.u.tape = append(t.u.tape, b)
+	}
+	return b, err
+}
+
+// Read implements io.Reader.
+func (t tap) Read(p []byte) (int, error) {
+	if len(t.u.tape) > maxTape {
+		return 0, errHeldBack
+	}
+	n, err := t.u.src.Read(p)
+	t.u.tape = append(t.u.tape, p[:n]...)
+	return n, err
+}
+
+// unzip reads unpacked bytes.
+func (u *unzipGuard) unzip(p []byte) (int, error) {
+	if u.zr == nil {
+		zr, err := gzip.NewReader(tap{u})
+		if err != nil {
+			return 0, err
+		}
+		u.zr = zr
+	}
+	return u.zr.Read(p)
+}
+
+// Read implements io.Reader.
+func (u *unzipGuard) Read(p []byte) (int, error) {
+	for u.ready == 0 {
+		switch {
+		case u.err != nil:
+			return 0, u.err
+		case u.plain:
+			return u.src.Read(p)
+		}
+		u.advance()
+	}
+	n := copy(p, u.tape[:u.ready])
+	u.tape = u.tape[:copy(u.tape, u.tape[n:])]
+	u.ready, u.before = u.ready-n, u.before-n
+	return n, nil
+}
+
+// advance unpacks some more.
+func (u *unzipGuard) advance() {
+	if !u.begins() {
+		return
+	}
+	_, err := u.look.Read(u.skip[:])
+	u.look.next = nil // each look is at bytes that are new
+	switch {
+	case err == nil:
+		u.ready, u.before = u.before, len(u.tape)
+	case err == io.EOF:
+		u.ready, u.err = len(u.tape), io.EOF
+	case errors.Is(err, errLeak), errors.Is(err, errHeldBack):
+		u.tape, u.err = nil, err
+	case u.must:
+		u.tape, u.err = nil, errUnzip
+	default: // the rest goes as it is; an error of the source comes again
+		u.ready, u.plain = len(u.tape), true
+	}
+}
+
+// begins finds out once whether this is gzip at all.
+func (u *unzipGuard) begins() bool {
+	if u.zr != nil {
+		return true
+	}
+	magic, _ := u.src.Peek(2)
+	if len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
+		return true
+	}
+	if u.must && len(magic) > 0 {
+		u.err = errUnzip
+	} else {
+		u.plain = true
+	}
+	return false
+}
+
+// headersLeak tells whether a credential is in a header's name or value.
+func headersLeak(h http.Header, r *redact.Redactor) bool {
+	for name, values := range h {
+		for _, text := range append(values, name) {
+			if r.String(text) != text {
+				return true
+			}
+		}
+	}
+	return false
+}
