@@ -175,7 +175,7 @@ func (x *exchange) forward(r *http.Request, t *http.Transport, rewrite func(*htt
 	proxy := &httputil.ReverseProxy{
 		Rewrite: rewrite, Transport: t, BufferPool: x.gate.buffers, ErrorLog: log.New(io.Discard, "", 0),
 		ModifyResponse: inspect,
-		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) { x.broken(r, err) },
+		ErrorHandler:   func(_ http.ResponseWriter, r *http.Request, err error) { x.broken(r, err) },
 	}
 	proxy.ServeHTTP(x.answer, r)
 }
@@ -390,7 +390,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	_ = u.x.answer.control.SetReadDeadline(time.Now().Add(u.x.gate.options.Stall))
 	n, err := u.ReadCloser.Read(p)
 	u.x.progress()
-	if err != nil {
+	if err == io.EOF {
 		_ = u.x.answer.control.SetReadDeadline(time.Time{}) // the server reads on, to see the client go
 	}
 	return n, err

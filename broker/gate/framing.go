@@ -9,7 +9,7 @@ import (
 )
 
 // maxHead bounds, in bytes, the request line and the headers of a request.
-const maxHead = 128 << 10
+const maxHead = 64 << 10
 
 // strictConn is a client's connection on which each request has one meaning. It follows the framing of HTTP/1 in what is read,
 // and ends the connection where servers differ in how they read it: a request in front of a proxy must not become two behind it.
@@ -255,6 +255,9 @@ func parseHead(head []byte) (h headFields, err error) {
 func (h *headFields) checkHost() error {
 	if len(h.hosts) > 1 || len(h.hosts) == 0 && h.version == "HTTP/1.1" {
 		return errHostTwice
+	}
+	if len(h.hosts) == 1 && strings.ContainsAny(h.hosts[0], "@/\\?#%,; \t\"<>") {
+		return errHead
 	}
 	if strings.HasPrefix(h.target, "/") || h.target == "*" || h.method == "CONNECT" {
 		return nil

@@ -65,8 +65,7 @@ type Gate struct {
 
 // Bounds of requests and responses.
 const (
-	maxHeader     = 64 << 10 // bytes of a request's
-	maxAnswer     = 256 << 10
+	maxAnswer     = 256 << 10 // bytes of a response's headers
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
 )
@@ -192,7 +191,7 @@ func (g *Gate) ServeReverse(l net.Listener, o Origin) error {
 
 func (g *Gate) server(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: min(headerTimeout, g.options.Stall), IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: h, ReadHeaderTimeout: min(headerTimeout, g.options.Stall), IdleTimeout: idleTimeout, MaxHeaderBytes: 2 * maxHead, DisableGeneralOptionsHandler: true,
 		BaseContext: func(net.Listener) context.Context { return g.ctx },
 		ConnContext: withSession,
 		ErrorLog:    log.New(io.Discard, "", 0), // it would show what clients send
