@@ -22,21 +22,29 @@ var (
 // chunk is how much of a body is looked at in one go, in bytes.
 const chunk = 64 << 10
 
+// strictly is how many bytes of a body, from its beginning, are searched also for encodings that are broken into lines in odd
+// places. That costs more; what reflects requests is short.
+const strictly = 256 << 10
+
 // guard passes a body on as long as no credential is in it, in any encoding. What may be the beginning of one is held back.
 type guard struct {
-	src    io.Reader
-	masker *proof.Masker
-	buf    []byte
-	out    []byte // may be passed on
-	next   []byte // of out, what was not yet
-	hit    bool
-	err    error
+	src     io.Reader
+	needles *proof.Needles
+	scanner *proof.Scanner
+	masker  *proof.Masker // nil after so many bytes
+	seen    int64
+	buf     []byte
+	held    []byte
+	next    []byte // of held, what may be passed on
+	hit     bool
+	err     error
 }
 
 // newGuard guards a body of some size in bytes; a negative one is unknown.
 func newGuard(src io.Reader, needles *proof.Needles, size int64) *guard {
-	g := &guard{src: src, buf: make([]byte, bufferFor(size))}
-	g.masker = needles.NewMasker(g.emit)
+	g := &guard{src: src, needles: needles, buf: make([]byte, bufferFor(size))}
+	g.scanner = needles.NewScanner(func(proof.Hit) { g.hit = true })
+	g.masker = needles.NewMasker(g.mark)
 	return g
 }
 
@@ -48,11 +56,7 @@ func bufferFor(size int64) int64 {
 	return min(max(size+1, 512), chunk)
 }
 
-func (g *guard) emit(text []byte, masked bool) {
-	if g.hit = g.hit || masked; !g.hit {
-		g.out = append(g.out, text...)
-	}
-}
+func (g *guard) mark(_ []byte, masked bool) { g.hit = g.hit || masked }
 
 // Read implements io.Reader. It returns errLeak in place of the bytes that hold a credential and all that follow.
 func (g *guard) Read(p []byte) (int, error) {
@@ -68,20 +72,51 @@ func (g *guard) Read(p []byte) (int, error) {
 }
 
 func (g *guard) fill() {
-	g.out = g.out[:0]
 	n, err := g.src.Read(g.buf)
-	_, _ = g.masker.Write(g.buf[:n])
-	if err == io.EOF {
-		g.masker.Flush()
-	}
+	g.search(g.buf[:n], err == io.EOF)
 	if g.hit {
 		err = errLeak
 	}
-	g.next, g.err = g.out, err
+	g.err = err
+	switch keep := max(0, g.needles.MaxLen()-1); {
+	case g.hit || err != nil && err != io.EOF:
+		g.held = nil
+	case err == io.EOF:
+		g.next = g.held
+	case len(g.held) > keep:
+		g.next = g.held[:len(g.held)-keep]
+	}
 }
 
-// unzipGuard looks into gzip and passes on what it was made of. Compressed bytes go once what they unpack to was looked at, and
-// what came after it, because a credential may go on there.
+// search looks at the next bytes, and holds them with what was held before.
+func (g *guard) search(p []byte, end bool) {
+	if n := len(g.held) - g.needles.MaxLen() + 1; n > 0 && g.seen > 0 {
+		g.held = g.held[:copy(g.held, g.held[n:])] // the rest was passed on
+	}
+	g.held = append(g.held, p...)
+	g.seen += int64(len(p))
+	_, _ = g.scanner.Write(p)
+	if g.masker != nil {
+		_, _ = g.masker.Write(p)
+	}
+	if end {
+		g.searchEnd()
+	} else if g.seen > strictly {
+		g.masker = nil
+	}
+}
+
+// searchEnd looks for the first part of a credential at the end.
+func (g *guard) searchEnd() {
+	if g.masker == nil {
+		g.masker = g.needles.NewMasker(g.mark)
+		_, _ = g.masker.Write(g.held)
+	}
+	g.masker.Flush()
+}
+
+// unzipGuard looks into gzip and passes on what it was made of. Compressed bytes go once what they unpack to was looked at and
+// no credential begins in it.
 type unzipGuard struct {
 	src    *bufio.Reader
 	must   bool // it is an error if it is no gzip
@@ -89,11 +124,17 @@ type unzipGuard struct {
 	look   *guard // over zr; it only looks
 	tape   []byte // compressed bytes not yet passed on
 	ready  int    // of tape
-	before int    // of tape, what belonged to the look before the last
-	plain  bool   // it is no gzip, or not any more
+	marks  []mark
+	zipped int64 // bytes read
+	bytes  int64 // unpacked
+	looked int64 // of those, in which no credential begins
+	plain  bool  // it is no gzip, or not any more
 	err    error
 	skip   [1]byte
 }
+
+// mark is a place: so many compressed bytes make so many.
+type mark struct{ zipped, bytes int64 }
 
 // maxTape bounds the compressed bytes held back: gzip with nothing in it may be long.
 const maxTape = 4 << 20
@@ -119,6 +160,7 @@ func (t tap) ReadByte() (byte, error) {
 	b, err := t.u.src.ReadByte()
 	if err == nil {
 		t.u.tape = append(t.u.tape, b)
+		t.u.zipped++
 	}
 	return b, err
 }
@@ -130,6 +172,7 @@ func (t tap) Read(p []byte) (int, error) {
 	}
 	n, err := t.u.src.Read(p)
 	t.u.tape = append(t.u.tape, p[:n]...)
+	t.u.zipped += int64(n)
 	return n, err
 }
 
@@ -142,7 +185,10 @@ func (u *unzipGuard) unzip(p []byte) (int, error) {
 		}
 		u.zr = zr
 	}
-	return u.zr.Read(p)
+	n, err := u.zr.Read(p)
+	u.bytes += int64(n)
+	u.marks = append(u.marks, mark{u.zipped, u.bytes})
+	return n, err
 }
 
 // Read implements io.Reader.
@@ -158,7 +204,7 @@ func (u *unzipGuard) Read(p []byte) (int, error) {
 	}
 	n := copy(p, u.tape[:u.ready])
 	u.tape = u.tape[:copy(u.tape, u.tape[n:])]
-	u.ready, u.before = u.ready-n, u.before-n
+	u.ready -= n
 	return n, nil
 }
 
@@ -167,11 +213,12 @@ func (u *unzipGuard) advance() {
 	if !u.begins() {
 		return
 	}
-	_, err := u.look.Read(u.skip[:])
+	n, err := u.look.Read(u.skip[:])
+	u.looked += int64(n + len(u.look.next))
 	u.look.next = nil // each look is at bytes that are new
 	switch {
 	case err == nil:
-		u.ready, u.before = u.before, len(u.tape)
+		u.release()
 	case err == io.EOF:
 		u.ready, u.err = len(u.tape), io.EOF
 	case errors.Is(err, errLeak), errors.Is(err, errHeldBack):
@@ -180,6 +227,14 @@ func (u *unzipGuard) advance() {
 		u.tape, u.err = nil, errUnzip
 	default: // the rest goes as it is; an error of the source comes again
 		u.ready, u.plain = len(u.tape), true
+	}
+}
+
+// release lets go of the compressed bytes of what was looked at.
+func (u *unzipGuard) release() {
+	for len(u.marks) > 0 && u.marks[0].bytes <= u.looked {
+		u.ready = len(u.tape) - int(u.zipped-u.marks[0].zipped)
+		u.marks = u.marks[1:]
 	}
 }
 
