@@ -98,7 +98,7 @@ without any of them is tagged, loaded or pushed.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(err, cmd.CommandPath()+" --help lists the flags")
 	})
-	root.AddCommand(a.buildCommand(), a.proveCommand(), a.scanCommand(), a.lintCommand(), a.extractCommand(), a.explainCommand(), a.rulesCommand(), a.translateCommand(), a.serveCommand(), a.reapCommand(), a.doctorCommand(), a.engineCommand(), a.versionCommand(), a.docsCommand(), environmentTopic())
+	root.AddCommand(a.buildCommand(), a.proveCommand(), a.scanCommand(), a.lintCommand(), a.extractCommand(), a.explainCommand(), a.rulesCommand(), a.translateCommand(), a.serveCommand(), a.brokerCommand(), a.auditCommand(), a.reapCommand(), a.doctorCommand(), a.engineCommand(), a.versionCommand(), a.docsCommand(), environmentTopic())
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.command = cmd.Name() }
 	return root
 }
