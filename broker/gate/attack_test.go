@@ -72,7 +72,9 @@ const dots = "dot segments"
 var attacks = []attack{
 	// Paths.
 	{name: "dots", raw: get("/repo/../secret"), status: "400", verdict: Refused, reason: dots},
-	{name: "one dot", raw: get("/repo/./x"), status: "400", verdict: Refused, reason: dots},
+	{name: "an escaped dot", raw: get("/repo/%2e/x"), status: "400", verdict: Refused, reason: dots},
+	{name: "one dot", raw: get("/repo/././x"), status: "200", verdict: Allowed, reached: 1, check: neverSent("/.")},
+	{name: "dots between dots", raw: get("/repo/./.././x"), status: "400", verdict: Refused, reason: dots},
 	{name: "dots at the end", raw: get("/repo/.."), status: "400", verdict: Refused, reason: dots},
 	{name: "escaped dots", raw: get("/repo/%2e%2e/secret"), status: "400", verdict: Refused, reason: dots},
 	{name: "half escaped dots", raw: get("/repo/.%2E/secret"), status: "400", verdict: Refused, reason: dots},

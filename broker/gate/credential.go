@@ -79,9 +79,12 @@ var credentialHeaders = []string{
 }
 
 // attach takes the client's own credentials out of a header and puts ours in: in the place of the phantom if the client showed
-// it, else where the route says.
-func (c *credential) attach(h http.Header, a Attach) {
+// it, else where the route says. What opened a reverse door counts only if it has the form that the route says.
+func (c *credential) attach(h http.Header, a Attach, reverse bool) {
 	shown := c.shown(h, a)
+	if reverse && shown != nil && !shown.fits(a) {
+		shown = nil
+	}
 	for _, name := range credentialHeaders {
 		h.Del(name)
 	}
@@ -96,6 +99,18 @@ func (c *credential) attach(h http.Header, a Attach) {
 
 // field is a header.
 type field struct{ name, value string }
+
+// fits tells whether a header is of the form that a route asks for.
+func (f *field) fits(a Attach) bool {
+	isBasic := len(f.value) > 6 && strings.EqualFold(f.value[:6], "basic ")
+	switch a.Kind {
+	case Header:
+		return strings.EqualFold(f.name, a.Name)
+	case Basic:
+		return f.name == "Authorization" && isBasic
+	}
+	return f.name == "Authorization" && !isBasic
+}
 
 // asRoute is the header that a route asks for.
 func (c *credential) asRoute(a Attach) *field {

@@ -48,7 +48,10 @@ var errStalled = errors.New("nothing moved for too long")
 
 func (g *Gate) newExchange(w http.ResponseWriter, r *http.Request, o Origin, step string) *exchange {
 	x := &exchange{gate: g, origin: o, began: time.Now(), answer: &answer{ResponseWriter: w, control: http.NewResponseController(w), stall: g.options.Stall}}
-	x.event = Event{Time: x.began, Step: step, Origin: o.String(), Method: r.Method, Path: rawPath(r), Verdict: Refused}
+	x.event = Event{Time: x.began, Step: step, Origin: o.String(), Method: r.Method, Path: withoutDots(rawPath(r)), Verdict: Refused}
+	if r.Method == http.MethodConnect {
+		x.event.Path = ""
+	}
 	return x
 }
 
@@ -107,7 +110,7 @@ func (x *exchange) fail(err error) {
 
 // admit finds the route of a request, or says why it is refused.
 func (x *exchange) admit(r *http.Request) error {
-	path := rawPath(r)
+	path := withoutDots(rawPath(r))
 	switch {
 	case r.Method == http.MethodTrace || r.Method == "TRACK" || r.Method == http.MethodConnect:
 		return &refusal{http.StatusMethodNotAllowed, "the method " + r.Method + " shows or hides what is sent"}
@@ -115,7 +118,7 @@ func (x *exchange) admit(r *http.Request) error {
 		return &refusal{http.StatusMisdirectedRequest, "the request names another host than " + x.origin.authority()}
 	case r.Header.Get("Upgrade") != "" || hasToken(r.Header, "Connection", "upgrade"):
 		return &refusal{http.StatusForbidden, "a connection with a credential cannot become another protocol"}
-	case CheckPath(path) != nil || CheckPath(r.URL.Path) != nil:
+	case CheckPath(path) != nil:
 		return &refusal{http.StatusBadRequest, errPath.Error()}
 	case slices.Contains(readMethods, r.Method) && r.ContentLength != 0:
 		return &refusal{http.StatusBadRequest, "a " + r.Method + " has a body"}
@@ -126,7 +129,7 @@ func (x *exchange) admit(r *http.Request) error {
 	}
 	x.event.Secret = route.Secret
 	if !route.allows(r.Method, path, r.URL.RawQuery) {
-		return &refusal{http.StatusForbidden, "the route of " + x.origin.String() + " does not allow " + shownMethod(r.Method) + " here"}
+		return &refusal{http.StatusForbidden, "the route of " + x.origin.String() + " does not allow " + shownMethod(r.Method) + " here (uploads: true lets it write)"}
 	}
 	x.route, x.cred = route, x.gate.creds[route.Secret]
 	return nil
@@ -134,7 +137,7 @@ func (x *exchange) admit(r *http.Request) error {
 
 func shownMethod(method string) string {
 	if slices.Contains(allMethods, method) {
-		return method + " (which may write)"
+		return method
 	}
 	return "this method"
 }
@@ -204,6 +207,7 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	out := pr.Out
 	out.URL.Scheme, out.URL.Host, out.URL.User = x.origin.Scheme, x.origin.authority(), nil
 	out.Host = x.origin.authority()
+	out.URL.Path, out.URL.RawPath = withoutDots(out.URL.Path), withoutDots(out.URL.RawPath)
 	for _, name := range droppedHeaders {
 		out.Header.Del(name)
 	}
@@ -212,7 +216,7 @@ func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	} else {
 		out.Header.Set("Accept-Encoding", "identity")
 	}
-	x.cred.attach(out.Header, x.route.Attach)
+	x.cred.attach(out.Header, x.route.Attach, x.door != nil)
 }
 
 // answerHeaders are those of responses that do not reach the client: cookies are credentials, and the others are about

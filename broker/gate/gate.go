@@ -295,7 +295,7 @@ func (g *Gate) Environ(address, bundle, noProxy string) []string {
 
 // bundleVariables name a file of certificates to programs and libraries.
 var bundleVariables = []string{
-	"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE", "DENO_CERT",
+	"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "npm_config_cafile", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE", "DENO_CERT",
 }
 
 // PhantomVariable is the name of the variable that holds the phantom of a secret: PHANTOM_NPM for npm.

@@ -46,6 +46,14 @@ func plainPath(path string) bool {
 	return true
 }
 
+// withoutDots leaves out segments that are one plain dot, as apt has them in "deb URL ./". They mean nothing, and no server gets them.
+func withoutDots(path string) string {
+	for strings.Contains(path, "/./") {
+		path = strings.ReplaceAll(path, "/./", "/")
+	}
+	return path
+}
+
 // isSeparator knows what some servers normalise to a slash.
 func isSeparator(r rune) bool {
 	switch r {

@@ -1,0 +1,547 @@
+package real
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"flag"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tightlip/tightlip/broker/gate"
+	"github.com/tightlip/tightlip/internal/enginetest"
+	"golang.org/x/crypto/bcrypt"
+)
+
+var update = flag.Bool("update", false, "write the table of clients into docs/broker.md")
+
+// private are package sources that want credentials: nginx with TLS and without, and git's own server.
+type private struct {
+	*servers
+	box      *enginetest.Box
+	ca       string // a file
+	https    string // nginx, host:port
+	http     string
+	git      string
+	ports    map[string]string // of reverse doors, by host
+	policy   string
+	env      map[string]string // what the broker says
+	captured *recorder
+	audit    string
+	broker   *exec.Cmd
+}
+
+const corp = ".corp.example"
+
+// startPrivate starts the servers and a broker in front of them.
+func startPrivate(t *testing.T) *private {
+	t.Helper()
+	p := &private{
+		servers: &servers{dir: t.TempDir(), password: enginetest.PlainCanary(), token: enginetest.PlainCanary(), gitToken: enginetest.PlainCanary()},
+		box:     enginetest.NewBox(t, nil), ports: map[string]string{}, env: map[string]string{},
+	}
+	cert := p.certificate(t)
+	p.writeWheel(t)
+	p.writeDeb(t)
+	p.writeNPM(t)
+	p.writeGo(t)
+	p.writeCrate(t)
+	p.write(t, "www/file", []byte("hello from a file\n"))
+	p.startPrivateNginx(t)
+	p.startPrivateGit(t, cert)
+	p.startBroker(t)
+	return p
+}
+
+// certificate makes an authority in ca.pem, and a certificate of it for all of the hosts in cert.pem and key.pem.
+func (p *private) certificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "corp"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: ca.NotBefore, NotAfter: ca.NotAfter, DNSNames: []string{"*" + corp}}
+	caDER, err1 := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
+	leafDER, err2 := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), key)
+	keyDER, err3 := x509.MarshalPKCS8PrivateKey(key)
+	if err1 != nil || err2 != nil || err3 != nil {
+		t.Fatal(err1, err2, err3)
+	}
+	block := func(kind string, der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}) }
+	p.ca = p.write(t, "ca.pem", block("CERTIFICATE", caDER))
+	p.write(t, "cert.pem", block("CERTIFICATE", leafDER))
+	p.write(t, "key.pem", block("PRIVATE KEY", keyDER))
+	return tls.Certificate{Certificate: [][]byte{leafDER}, PrivateKey: key}
+}
+
+// startPrivateNginx serves files.corp.example and npm.corp.example to who has a token, and the others to who has a password.
+func (p *private) startPrivateNginx(t *testing.T) {
+	t.Helper()
+	p.https, p.http = enginetest.FreeAddress(t), enginetest.FreeAddress(t)
+	hash, err := bcrypt.GenerateFromPassword([]byte(p.password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write(t, "htpasswd", fmt.Appendf(nil, "ci:%s\n", strings.Replace(string(hash), "$2a$", "$2y$", 1)))
+	bearer := fmt.Sprintf(`if ($http_authorization != "Bearer %s") { return 401; }`, p.token)
+	basic := fmt.Sprintf("auth_basic private; auth_basic_user_file %s/htpasswd;", p.dir)
+	var sites strings.Builder
+	for _, s := range []struct{ name, root, auth string }{
+		{"files", "www", bearer}, {"npm", "www/npm", bearer}, {"pypi", "www", basic}, {"go", "www/go", basic}, {"cargo", "www/cargo", bearer},
+	} {
+		fmt.Fprintf(&sites, "server { listen %s ssl; server_name %s%s; root %s/%s; autoindex on; %s location / { try_files $uri $uri/index.json $uri/ =404; } }\n", p.https, s.name, corp, p.dir, s.root, s.auth)
+	}
+	config := p.write(t, "private.conf", fmt.Appendf(nil, `user root; worker_processes 1; daemon off; pid %[1]s/private.pid; error_log stderr;
+events { worker_connections 64; }
+http { access_log off; default_type application/octet-stream; types { application/json json; text/html html; }
+ssl_certificate %[1]s/cert.pem; ssl_certificate_key %[1]s/key.pem;
+client_body_temp_path %[1]s/tmp; proxy_temp_path %[1]s/tmp; fastcgi_temp_path %[1]s/tmp; uwsgi_temp_path %[1]s/tmp; scgi_temp_path %[1]s/tmp;
+%[2]s
+server { listen %[3]s; root %[1]s/www; %[4]s } }
+`, p.dir, sites.String(), p.http, basic))
+	start(t, p.https, exec.Command(enginetest.Tool(t, "nginx"), "-e", "stderr", "-c", config))
+}
+
+// startPrivateGit serves a repository that may be pushed to, to who has the token.
+func (p *private) startPrivateGit(t *testing.T, cert tls.Certificate) {
+	t.Helper()
+	p.write(t, "repo/hello", []byte("hello from git\n"))
+	dir := filepath.Join(p.dir, "repo")
+	command(t, dir, "git", "init", "-q", "-b", "main")
+	command(t, dir, "git", "add", "hello")
+	command(t, dir, "git", "-c", "user.name=test", "-c", "user.email=test@corp.example", "commit", "-q", "-m", "hello")
+	command(t, p.dir, "git", "clone", "-q", "--bare", dir, filepath.Join(p.dir, "git/repo.git"))
+	command(t, filepath.Join(p.dir, "git/repo.git"), "git", "config", "http.receivepack", "true")
+	backend := &cgi.Handler{
+		Path: "/usr/lib/git-core/git-http-backend",
+		Env:  []string{"GIT_PROJECT_ROOT=" + filepath.Join(p.dir, "git"), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, token, ok := r.BasicAuth(); !ok || token != p.gitToken {
+			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		backend.ServeHTTP(w, r)
+	}))
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	p.git = s.Listener.Addr().String()
+}
+
+// writeNPM makes a registry of one package. Its tarball has an absolute URL, as in all registries.
+func (p *private) writeNPM(t *testing.T) {
+	t.Helper()
+	var tgz bytes.Buffer
+	zw := gzip.NewWriter(&tgz)
+	tw := tar.NewWriter(zw)
+	addFile(t, tw, "package/package.json", `{"name":"@acme/hello","version":"1.0.0","main":"index.js"}`)
+	addFile(t, tw, "package/index.js", "module.exports = 'hello from npm'\n")
+	if tw.Close() != nil || zw.Close() != nil {
+		t.Fatal("writing a package")
+	}
+	sum := sha512.Sum512(tgz.Bytes())
+	p.write(t, "www/npm/@acme/hello/-/hello-1.0.0.tgz", tgz.Bytes())
+	p.write(t, "www/npm/@acme/hello/index.json", fmt.Appendf(nil, `{"name":"@acme/hello","dist-tags":{"latest":"1.0.0"},"versions":{"1.0.0":{"name":"@acme/hello","version":"1.0.0","main":"index.js",
+"dist":{"integrity":"sha512-%s","tarball":"https://npm.corp.example/@acme/hello/-/hello-1.0.0.tgz"}}}}`, base64.StdEncoding.EncodeToString(sum[:])))
+}
+
+func addFile(t *testing.T, tw *tar.Writer, name, text string) {
+	t.Helper()
+	err := tw.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text)), ModTime: time.Unix(1700000000, 0)})
+	if err == nil {
+		_, err = io.WriteString(tw, text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeGo makes a module proxy of one module.
+func (p *private) writeGo(t *testing.T) {
+	t.Helper()
+	const module, mod = "corp.example/hello", "module corp.example/hello\n\ngo 1.21\n"
+	var b bytes.Buffer
+	zw := zip.NewWriter(&b)
+	for name, text := range map[string]string{"go.mod": mod, "hello.go": "package hello\n\nfunc Hello() string { return \"hello from go\" }\n"} {
+		w, err := zw.Create(module + "@v1.0.0/" + name)
+		if err == nil {
+			_, err = io.WriteString(w, text)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := zw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir := "www/go/" + module + "/@v/"
+	p.write(t, dir+"list", []byte("v1.0.0\n"))
+	p.write(t, dir+"v1.0.0.info", []byte(`{"Version":"v1.0.0","Time":"2023-11-14T22:13:20Z"}`))
+	p.write(t, dir+"v1.0.0.mod", []byte(mod))
+	p.write(t, dir+"v1.0.0.zip", b.Bytes())
+}
+
+// writeCrate makes a sparse index of one crate.
+func (p *private) writeCrate(t *testing.T) {
+	t.Helper()
+	var crate bytes.Buffer
+	zw := gzip.NewWriter(&crate)
+	tw := tar.NewWriter(zw)
+	addFile(t, tw, "acme-hello-1.0.0/Cargo.toml", "[package]\nname = \"acme-hello\"\nversion = \"1.0.0\"\nedition = \"2021\"\n")
+	addFile(t, tw, "acme-hello-1.0.0/src/lib.rs", "pub fn hello() -> &'static str { \"hello from cargo\" }\n")
+	if tw.Close() != nil || zw.Close() != nil {
+		t.Fatal("writing a crate")
+	}
+	p.write(t, "www/cargo/index/config.json", []byte(`{"dl":"https://cargo.corp.example/dl/{crate}-{version}.crate"}`))
+	p.write(t, "www/cargo/index/ac/me/acme-hello", fmt.Appendf(nil, `{"name":"acme-hello","vers":"1.0.0","deps":[],"cksum":"%x","features":{},"yanked":false}`+"\n", sha256.Sum256(crate.Bytes())))
+	p.write(t, "www/cargo/dl/acme-hello-1.0.0.crate", crate.Bytes())
+}
+
+// startBroker runs the program, and has clients reach it through a recorder.
+func (p *private) startBroker(t *testing.T) {
+	t.Helper()
+	var policy strings.Builder
+	policy.WriteString("seal: true\nsecrets:\n")
+	for _, s := range []struct{ id, hosts, attach, connect string }{
+		{"token", "files npm cargo", "attach: bearer", p.https}, {"password", "pypi go", "attach: basic, user: ci", p.https}, {"git", "git", "attach: basic, user: ci", p.git},
+	} {
+		fmt.Fprintf(&policy, "  %s:\n", s.id)
+		for host := range strings.FieldsSeq(s.hosts) {
+			_, p.ports[host], _ = net.SplitHostPort(enginetest.FreeAddress(t))
+			fmt.Fprintf(&policy, "    - {origin: \"https://%s%s\", %s, connect: \"%s\", listen: %s}\n", host, corp, s.attach, s.connect, p.ports[host])
+		}
+	}
+	_, p.ports["apt"], _ = net.SplitHostPort(enginetest.FreeAddress(t))
+	fmt.Fprintf(&policy, "  apt:\n    - {origin: \"http://apt%s\", attach: basic, user: ci, connect: \"%s\", listen: %s}\n", corp, p.http, p.ports["apt"])
+	p.policy = p.write(t, "policy.yaml", []byte(policy.String()))
+	for id, value := range map[string]string{"token": p.token, "password": p.password, "git": p.gitToken, "apt": p.password} {
+		p.write(t, "secrets/"+id, []byte(value+"\n"))
+	}
+	p.audit = filepath.Join(p.dir, "audit.jsonl")
+	envFile := filepath.Join(p.dir, "broker.env")
+	args := []string{"broker", "--policy", p.policy, "--audit", p.audit, "--env-file", envFile, "--ca-file", filepath.Join(p.box.Work, "bundle.pem"), "--upstream-ca", p.ca}
+	for _, id := range []string{"token", "password", "git", "apt"} {
+		args = append(args, "--secret", "id="+id+",src="+filepath.Join(p.dir, "secrets", id))
+	}
+	p.broker = p.box.Command(enginetest.Binary(t), args...)
+	var log bytes.Buffer
+	p.broker.Stdout, p.broker.Stderr = &log, &log
+	p.broker.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.broker.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if p.broker.ProcessState == nil {
+			_ = p.broker.Process.Kill()
+			_ = p.broker.Wait()
+		}
+		if t.Failed() {
+			t.Logf("the broker said:\n%s", log.String())
+		}
+	})
+	enginetest.Eventually(t, 20*time.Second, "the broker answers", func() bool { _, err := os.Stat(envFile); return err == nil })
+	p.readEnv(t, envFile)
+}
+
+// readEnv takes the environment, with the recorder in the place of the proxy.
+func (p *private) readEnv(t *testing.T, name string) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		p.env[key] = value
+	}
+	before, address, _ := strings.Cut(p.env["HTTPS_PROXY"], "@")
+	p.captured = record(t, address)
+	for key, value := range p.env {
+		if strings.HasPrefix(value, before) {
+			p.env[key] = before + "@" + p.captured.address
+		}
+	}
+}
+
+// recorder is what sees all that clients send and get.
+type recorder struct {
+	address string
+	mu      sync.Mutex
+	bytes   bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (r *recorder) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bytes.Write(b)
+}
+
+func record(t *testing.T, to string) *recorder {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	r := &recorder{address: l.Addr().String()}
+	go func() {
+		for {
+			down, err := l.Accept()
+			if err != nil {
+				return
+			}
+			up, err := net.Dial("tcp", to)
+			if err != nil {
+				down.Close()
+				continue
+			}
+			for _, way := range [][2]net.Conn{{down, up}, {up, down}} {
+				go func() {
+					_, _ = io.Copy(io.MultiWriter(way[1], r), way[0])
+					_ = way[1].(*net.TCPConn).CloseWrite()
+				}()
+			}
+		}
+	}()
+	return r
+}
+
+// client is a program that fetches something private. In its script, DOOR is the URL of an origin's door, and PHANTOM is the phantom.
+type client struct {
+	name, door, shows string
+	host              string // whose door it is
+	script            string
+	fails             bool
+	note              string
+}
+
+const npmScript = `mkdir app && cd app && echo '{"name":"app","version":"1.0.0"}' > package.json && %s npm install --no-audit --no-fund --no-update-notifier @acme/hello && node -p 'require("@acme/hello")'`
+
+const aptScript = `mkdir -p apt/lists/partial apt/cache/archives/partial apt/etc && echo "deb [trusted=yes] %s/apt ./" > apt/etc/sources.list &&
+o="-o APT::Sandbox::User=root -o Dir::State=$PWD/apt -o Dir::State::lists=$PWD/apt/lists -o Dir::Cache=$PWD/apt/cache -o Dir::Etc=$PWD/apt/etc -o Dir::Etc::sourcelist=$PWD/apt/etc/sources.list -o Dir::Etc::sourceparts=- -o Dir::State::status=/dev/null"
+apt-get $o update && apt-get $o download acme-hello && dpkg-deb -f acme-hello_1.0_all.deb Package`
+
+const goScript = `export GOPATH=$PWD/gopath GOFLAGS=-modcacherw GOSUMDB=off GOTOOLCHAIN=local; %s go mod download -x corp.example/hello@v1.0.0 && cat gopath/pkg/mod/corp.example/hello@v1.0.0/hello.go`
+
+const cargoScript = `mkdir -p c/src c/.cargo && cd c && touch src/lib.rs && printf '[package]\nname="app"\nversion="1.0.0"\nedition="2021"\n[dependencies]\nacme-hello={version="1",registry="acme"}\n' > Cargo.toml &&
+printf '[registries.acme]\nindex="sparse+https://cargo.corp.example/index/"\n' > .cargo/config.toml && cargo fetch && cat $CARGO_HOME/registry/src/*/acme-hello-1.0.0/src/lib.rs`
+
+var clients = []client{
+	{name: "curl", door: "forward", shows: "hello from a file", script: "curl -vfsS https://files.corp.example/file"},
+	{name: "wget", door: "forward", shows: "hello from a file", script: `wget -d -O - --ca-certificate="$SSL_CERT_FILE" https://files.corp.example/file`, note: "wants `--ca-certificate=$SSL_CERT_FILE`"},
+	{name: "git clone", door: "forward", shows: "hello from git", script: "GIT_CURL_VERBOSE=1 GIT_TRACE_REDACT=0 git clone https://git.corp.example/repo.git r && cat r/hello"},
+	{name: "git push", door: "forward", fails: true, shows: "403", script: "git clone -q https://git.corp.example/repo.git r && cd r && git -c user.name=a -c user.email=a@b.example commit -q --allow-empty -m x && git push"},
+	{name: "pip", door: "forward", shows: "hello from pip", script: "python3 -m pip install -v --no-cache-dir --disable-pip-version-check --index-url https://pypi.corp.example/simple --target p acme-hello && PYTHONPATH=p python3 -c 'import acme_hello; print(acme_hello.hello())'"},
+	{name: "npm", door: "forward", shows: "hello from npm", script: fmt.Sprintf(npmScript, "npm_config_registry=https://npm.corp.example/")},
+	{name: "go", door: "forward", shows: "hello from go", script: fmt.Sprintf(goScript, "GOPROXY=https://go.corp.example")},
+	{name: "cargo", door: "forward", shows: "hello from cargo", script: cargoScript},
+	{name: "apt", door: "forward", shows: "acme-hello", script: fmt.Sprintf(aptScript, "http://apt.corp.example")},
+	{name: "curl, with the phantom", door: "forward", shows: "hello from a file", script: `curl -vfsS -H "Authorization: Bearer $PHANTOM_TOKEN" https://files.corp.example/file`},
+	{name: "git clone, with the phantom", door: "forward", shows: "hello from git", script: `git clone https://ci:$PHANTOM_GIT@git.corp.example/repo.git r && cat r/hello`},
+	{name: "curl, another host", door: "forward", fails: true, shows: "403", script: "curl -vfsS https://elsewhere.example/"},
+	{name: "curl", door: "reverse", host: "files", shows: "hello from a file", script: "curl -vfsS -u ci:PHANTOM DOOR/file"},
+	{name: "wget", door: "reverse", host: "files", shows: "hello from a file", script: "wget -d -O - --user ci --password PHANTOM DOOR/file"},
+	{name: "git clone", door: "reverse", host: "git", shows: "hello from git", script: "git clone http://ci:PHANTOM@${DOOR#http://}/repo.git r && cat r/hello"},
+	{name: "pip", door: "reverse", host: "pypi", shows: "hello from pip", script: "python3 -m pip install -v --no-cache-dir --disable-pip-version-check --index-url http://ci:PHANTOM@${DOOR#http://}/simple --target p acme-hello && PYTHONPATH=p python3 -c 'import acme_hello; print(acme_hello.hello())'"},
+	{name: "npm", door: "reverse", host: "npm", shows: "hello from npm", script: `echo "${DOOR#http:}/:_authToken=PHANTOM" > .npmrc; export npm_config_userconfig=$PWD/.npmrc; ` + fmt.Sprintf(npmScript, "npm_config_registry=DOOR/")},
+	{name: "go", door: "reverse", host: "go", fails: true, shows: "refusing to pass credentials to insecure URL", note: "go sends no credentials without TLS, so this door must be open to it", script: fmt.Sprintf(goScript, "GOPROXY=http://ci:PHANTOM@${DOOR#http://},off")},
+	{name: "apt", door: "reverse", host: "apt", shows: "acme-hello", script: fmt.Sprintf(aptScript, "http://ci:PHANTOM@${DOOR#http://}")},
+	{name: "curl, without the phantom", door: "reverse", host: "files", fails: true, shows: "401", script: "curl -vfsS DOOR/file"},
+}
+
+// phantomOf is the variable that holds the phantom for a host.
+func phantomOf(host string) string {
+	ids := map[string]string{"files": "token", "npm": "token", "cargo": "token", "pypi": "password", "go": "password", "git": "git", "apt": "apt"}
+	return gate.PhantomVariable(ids[host])
+}
+
+// run runs a client in a folder of its own, with nothing in its environment but what the broker says.
+func (p *private) run(t *testing.T, c client, number int) (string, error) {
+	t.Helper()
+	dir := filepath.Join(p.box.Work, fmt.Sprintf("client%d", number))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	script := c.script
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "CARGO_HOME=" + dir + "/cargo", "npm_config_cache=" + dir + "/npm", "GOCACHE=" + dir + "/gocache"}
+	for _, name := range []string{"PYENV_ROOT", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "GOROOT"} {
+		if v := os.Getenv(name); v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	if home, err := os.UserHomeDir(); err == nil && os.Getenv("RUSTUP_HOME") == "" {
+		env = append(env, "RUSTUP_HOME="+home+"/.rustup")
+	}
+	if c.door == "forward" {
+		for key, value := range p.env {
+			env = append(env, key+"="+value)
+		}
+	} else {
+		script = "DOOR=http://127.0.0.1:" + p.ports[c.host] + "; " + strings.NewReplacer("DOOR/", "$DOOR/", "PHANTOM", p.env[phantomOf(c.host)]).Replace(script)
+	}
+	cmd := exec.Command("bash", "-c", "set -e\n"+script)
+	cmd.Dir, cmd.Env = dir, env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.CombinedOutput()
+	for _, v := range []string{p.token, p.password, p.gitToken} {
+		enginetest.NoTraces(t, "the output", string(out), v)
+		enginetest.NoTraces(t, "the environment", strings.Join(env, "\n"), v)
+	}
+	return string(out), err
+}
+
+// TestClients has real programs fetch private things through the broker, without ever having a credential.
+func TestClients(t *testing.T) {
+	enginetest.NeedRoot(t)
+	p := startPrivate(t)
+	var table strings.Builder
+	ran := 0
+	table.WriteString("| client | door | result |\n|---|---|---|\n")
+	for i, c := range clients {
+		t.Run(c.door+"/"+c.name, func(t *testing.T) {
+			ran++
+			tool := strings.TrimSuffix(strings.Fields(c.name)[0], ",")
+			if tool == "pip" {
+				tool = "python3"
+			}
+			if _, err := exec.LookPath(tool); err != nil {
+				fmt.Fprintf(&table, "| %s | %s | not tried: %s is not installed |\n", c.name, c.door, tool)
+				t.Skipf("%s is not installed here", tool)
+			}
+			out, err := p.run(t, c, i)
+			if (err != nil) != c.fails || !strings.Contains(out, c.shows) {
+				t.Errorf("%v\n%s", err, out)
+				fmt.Fprintf(&table, "| %s | %s | fails |\n", c.name, c.door)
+				return
+			}
+			fmt.Fprintf(&table, "| %s | %s | %s |\n", c.name, c.door, c.result())
+		})
+	}
+	p.stop(t)
+	for _, v := range []string{p.token, p.password, p.gitToken} {
+		enginetest.NoTracesIn(t, p.box.Work, v)
+		enginetest.NoTraces(t, "what the clients sent and got", p.captured.bytes.String(), v)
+	}
+	if ran < len(clients) {
+		t.Logf("only %d of %d clients ran: the audit and the table are not looked at", ran, len(clients))
+		return
+	}
+	p.checkAudit(t)
+	checkTable(t, table.String())
+}
+
+func (c client) result() string {
+	switch {
+	case c.fails && c.note != "":
+		return "does not work: " + c.note
+	case c.fails:
+		return "refused, as it should be (" + c.shows + ")"
+	case c.note != "":
+		return "works; " + c.note
+	}
+	return "works"
+}
+
+// stop ends the broker as a user does.
+func (p *private) stop(t *testing.T) {
+	t.Helper()
+	_ = p.broker.Process.Signal(syscall.SIGTERM)
+	if err := p.broker.Wait(); err != nil {
+		t.Errorf("the broker ended with %v", err)
+	}
+}
+
+// checkAudit wants an event for what each client did.
+func (p *private) checkAudit(t *testing.T) {
+	t.Helper()
+	data, err := os.ReadFile(p.audit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []string{p.token, p.password, p.gitToken} {
+		enginetest.NoTraces(t, "the audit", string(data), v)
+	}
+	events, err := gate.ReadAudit(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []gate.Event{
+		{Origin: "https://files.corp.example", Secret: "token", Path: "/file", Status: 200, Verdict: gate.Allowed},
+		{Origin: "https://npm.corp.example", Secret: "token", Path: "/@acme%2fhello", Status: 200, Verdict: gate.Allowed},
+		{Origin: "https://pypi.corp.example", Secret: "password", Path: "/simple/acme-hello/", Status: 200, Verdict: gate.Allowed},
+		{Origin: "https://git.corp.example", Secret: "git", Path: "/repo.git/git-upload-pack", Status: 200, Verdict: gate.Allowed},
+		{Origin: "https://git.corp.example", Secret: "git", Path: "/repo.git/info/refs", Status: 403, Verdict: gate.Refused},
+		{Origin: "http://apt.corp.example", Secret: "apt", Path: "/apt/Packages", Status: 200, Verdict: gate.Allowed},
+		{Origin: "https://elsewhere.example", Status: 403, Verdict: gate.Refused},
+	} {
+		if !hasEvent(events, want) {
+			t.Errorf("the audit has no %+v", want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("the audit:\n%s", data)
+	}
+}
+
+func hasEvent(events []gate.Event, want gate.Event) bool {
+	for _, e := range events {
+		if e.Origin == want.Origin && e.Secret == want.Secret && e.Path == want.Path && e.Status == want.Status && e.Verdict == want.Verdict {
+			return true
+		}
+	}
+	return false
+}
+
+// checkTable compares with what docs/broker.md says, or writes it.
+func checkTable(t *testing.T, table string) {
+	t.Helper()
+	const begin, end = "<!-- clients -->\n", "<!-- end of clients -->"
+	name := filepath.Join(enginetest.Root(t), "docs/broker.md")
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(data), begin)
+	old, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("docs/broker.md has no %s", begin)
+	}
+	if *update && !t.Failed() {
+		if err := os.WriteFile(name, []byte(before+begin+table+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if old != table {
+		t.Logf("docs/broker.md has another table (go test ./test/real -run TestClients -update writes it):\n%s", table)
+	}
+}
