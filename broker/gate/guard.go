@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/tightlip/tightlip/internal/redact"
 	"github.com/tightlip/tightlip/proof"
@@ -118,19 +119,20 @@ func (g *guard) searchEnd() {
 // unzipGuard looks into gzip and passes on what it was made of. Compressed bytes go once what they unpack to was looked at and
 // no credential begins in it.
 type unzipGuard struct {
-	src    *bufio.Reader
-	must   bool // it is an error if it is no gzip
-	zr     *gzip.Reader
-	look   *guard // over zr; it only looks
-	tape   []byte // compressed bytes not yet passed on
-	ready  int    // of tape
-	marks  []mark
-	zipped int64 // bytes read
-	bytes  int64 // unpacked
-	looked int64 // of those, in which no credential begins
-	plain  bool  // it is no gzip, or not any more
-	err    error
-	skip   [1]byte
+	src     *bufio.Reader
+	needles *proof.Needles
+	must    bool // it is an error if it is no gzip
+	zr      *gzip.Reader
+	look    *guard // over zr; it only looks. nil before the first bytes
+	tape    []byte // compressed bytes not yet passed on
+	ready   int    // of tape
+	marks   []mark
+	zipped  int64 // bytes read
+	bytes   int64 // unpacked
+	looked  int64 // of those, in which no credential begins
+	plain   bool  // it is no gzip, or not any more
+	err     error
+	skip    [1]byte
 }
 
 // mark is a place: so many compressed bytes make so many.
@@ -140,9 +142,7 @@ type mark struct{ zipped, bytes int64 }
 const maxTape = 4 << 20
 
 func newUnzipGuard(src io.Reader, needles *proof.Needles, size int64, must bool) *unzipGuard {
-	u := &unzipGuard{src: bufio.NewReaderSize(src, int(bufferFor(size))), must: must}
-	u.look = newGuard(readerFunc(u.unzip), needles, -1)
-	return u
+	return &unzipGuard{src: bufio.NewReaderSize(src, int(bufferFor(size))), needles: needles, must: must}
 }
 
 type readerFunc func([]byte) (int, error)
@@ -240,11 +240,12 @@ func (u *unzipGuard) release() {
 
 // begins finds out once whether this is gzip at all.
 func (u *unzipGuard) begins() bool {
-	if u.zr != nil {
+	if u.look != nil {
 		return true
 	}
 	magic, _ := u.src.Peek(2)
 	if len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
+		u.look = newGuard(readerFunc(u.unzip), u.needles, -1)
 		return true
 	}
 	if u.must && len(magic) > 0 {
@@ -257,12 +258,9 @@ func (u *unzipGuard) begins() bool {
 
 // headersLeak tells whether a credential is in a header's name or value.
 func headersLeak(h http.Header, r *redact.Redactor) bool {
+	var all strings.Builder
 	for name, values := range h {
-		for _, text := range append(values, name) {
-			if r.String(text) != text {
-				return true
-			}
-		}
+		all.WriteString(name + "\x00" + strings.Join(values, "\x00") + "\x00")
 	}
-	return false
+	return r.String(all.String()) != all.String()
 }

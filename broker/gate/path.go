@@ -66,9 +66,19 @@ func isSeparator(r rune) bool {
 // isDots is for . and .., with the parameters, the spaces and the other dots that some servers drop or normalise.
 func isDots(segment string) bool {
 	segment, _, _ = strings.Cut(segment, ";")
-	segment = strings.Trim(segment, " \u00a0")
-	dots := strings.Trim(strings.NewReplacer("\u2024", ".", "\uff0e", ".", "\u3002", ".", "\uff61", ".", "\u2025", "..", "\ufe52", ".").Replace(segment), " ")
-	return dots == "." || dots == ".."
+	dots := 0
+	for _, c := range segment {
+		switch c {
+		case '.', '\u2024', '\ufe52', '\uff0e', '\u3002', '\uff61':
+			dots++
+		case '\u2025':
+			dots += 2
+		case ' ', '\u00a0':
+		default:
+			return false
+		}
+	}
+	return dots == 1 || dots == 2
 }
 
 // unescaped decodes each well-formed escape once, and leaves the rest alone.

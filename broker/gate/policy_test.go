@@ -129,9 +129,6 @@ func TestCheckPath(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/..", "/a/%2E./", "/%252e%252e", "/a%5c..%5cb", "/a#b", "/a\x7f", "/%u002e%u002e/", "/a/..%00/", "/a/.%20./", "/..%3b/x", "/a/%2e%20/"} {
-		if path == "/a/.%20./" {
-			continue // three characters are no dots to anybody
-		}
 		if CheckPath(path) == nil {
 			t.Errorf("%s is accepted", path)
 		}
