@@ -150,6 +150,15 @@ var attacks = []attack{
 
 	// Headers of the client.
 	{name: "Connection: Authorization", raw: "GET /repo/x HTTP/1.1\r\nHost: npm.corp.example\r\nConnection: Authorization, close\r\n", status: "200", verdict: Allowed, reached: 1, check: authorized},
+	{name: "Connection: the route's header", raw: "GET /repo/x HTTP/1.1\r\nHost: npm.corp.example\r\nX-Feed-Key: mine\r\nConnection: X-Feed-Key, close\r\n", change: func(o *Options) {
+		for i := range o.Policy.Routes {
+			o.Policy.Routes[i].Attach = Attach{Header, "X-Feed-Key"}
+		}
+	}, status: "200", verdict: Allowed, reached: 1, check: func(t *testing.T, w *world, _ string) {
+		if got := w.npm.requests()[0].r.Header.Values("X-Feed-Key"); len(got) != 1 || got[0] != w.value {
+			t.Errorf("the origin got %d values", len(got))
+		}
+	}},
 	{name: "an Authorization of its own", raw: get("/repo/x") + "Authorization: Bearer mine\r\n", status: "200", verdict: Allowed, reached: 1, check: authorized},
 	{name: "two Authorizations", raw: get("/repo/x") + "Authorization: Bearer mine\r\nAuthorization: Basic bWU6bWluZQ==\r\n", status: "200", verdict: Allowed, reached: 1, check: authorized},
 	{name: "cookies", raw: get("/repo/x") + "Cookie: session=mine\r\n", status: "200", verdict: Allowed, reached: 1, check: neverSent("session")},
@@ -254,6 +263,12 @@ var attacks = []attack{
 	{name: "the declared host at another port, sealed", to: "proxy", raw: "CONNECT npm.corp.example:22 HTTP/1.1\r\nHost: npm.corp.example:22\r\nPROXY", change: seal, status: "403", verdict: Refused, reason: "sealed"},
 	{name: "a reverse door without the phantom", to: "reverse", raw: "GET /repo/x HTTP/1.1\r\nHost: REVERSE\r\nConnection: close\r\n", status: "401", verdict: Refused, reason: "phantom"},
 	{name: "a reverse door under another name", to: "reverse", raw: "GET /repo/x HTTP/1.1\r\nHost: rebound.example\r\nAuthorization: Bearer PHANTOM\r\nConnection: close\r\n", status: "421", verdict: Refused, reason: "another host"},
+	{name: "two requests at once, the second for another host", raw: "GET /repo/x HTTP/1.1\r\nHost: npm.corp.example\r\n\r\nGET /repo/x HTTP/1.1\r\nHost: stranger.example\r\nConnection: close\r\n\r\n", status: "200", verdict: Allowed, reached: 1, check: func(t *testing.T, _ *world, answer string) {
+		if !strings.Contains(answer, "HTTP/1.1 421") {
+			t.Errorf("the answers are %q", answer)
+		}
+	}},
+	{name: "a request in the body of another", raw: "POST" + get("/repo/app.git/git-upload-pack")[3:] + "Content-Length: 65\r\n\r\nGET /admin HTTP/1.1\r\nHost: npm.corp.example\r\nX-Padding: abcde\r\n\r\n", status: "200", verdict: Allowed, reached: 1, check: authorized},
 	{name: "a phantom in a query", raw: get("/repo/x?token=PHANTOM"), status: "200", verdict: Allowed, reached: 1, check: func(t *testing.T, w *world, _ string) {
 		if uri := w.npm.requests()[0].r.RequestURI; !strings.HasSuffix(uri, w.gate.Phantom("npm")) {
 			t.Errorf("the origin got %s", uri)

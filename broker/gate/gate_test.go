@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -58,10 +59,61 @@ func TestForward(t *testing.T) {
 			t.Errorf("%s: the origin got %d bytes of Authorization", url, len(auth))
 		}
 	}
+	for _, r := range slices.Concat(w.npm.requests(), w.apt.requests()) {
+		if strings.Contains(r.head, "Proxy-") || strings.Contains(r.head, w.gate.Ticket()) || r.r.Header.Get("X-Forwarded-For") != "" {
+			t.Errorf("the origin got too much: %s", r.r.RequestURI)
+		}
+	}
 	e := w.last(2)
 	if e.Verdict != Allowed || e.Secret != "npm" || e.Status != 200 || e.Bytes != 5 || e.Step != "step" || e.Millis <= 0 || strings.Contains(e.Path, "?") {
 		t.Errorf("the audit says %+v", e)
 	}
+}
+
+// TestClose wants nothing to be sent afterwards, not even over connections that are there.
+func TestClose(t *testing.T) {
+	w := newWorld(t, nil)
+	client := w.client()
+	res, err := client.Get("https://npm.corp.example/repo/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	res.Body.Close()
+	if err := w.gate.Close(); err != nil {
+		t.Error(err)
+	}
+	if res, err := client.Get("https://npm.corp.example/repo/x"); err == nil {
+		t.Errorf("status %d", res.StatusCode)
+	}
+	if n := len(w.npm.requests()); n != 1 {
+		t.Errorf("the origin got %d requests", n)
+	}
+	if err := w.gate.Close(); err != nil {
+		t.Errorf("closed again: %v", err)
+	}
+}
+
+// TestMany uses one gate from many clients at once.
+func TestMany(t *testing.T) {
+	w := newWorld(t, nil)
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			url := []string{"https://npm.corp.example/repo/x", "http://apt.corp.example/x", "http://stranger.example:" + w.stranger.port() + "/"}[i%3]
+			res, err := w.client().Get(url)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer res.Body.Close()
+			if body, err := io.ReadAll(res.Body); err != nil || string(body) != "hello" {
+				t.Errorf("%q, %v", body, err)
+			}
+		})
+	}
+	wg.Wait()
+	w.last(50)
 }
 
 // TestPassed has requests go on to hosts that nobody declared.

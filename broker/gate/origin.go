@@ -74,12 +74,6 @@ func (o Origin) authority() string {
 // address is where to connect to.
 func (o Origin) address() string { return net.JoinHostPort(o.Host, o.Port) }
 
-// isIP tells whether the host is an address.
-func (o Origin) isIP() bool {
-	_, err := netip.ParseAddr(o.Host)
-	return err == nil
-}
-
 // matchesHost tells whether a Host header names the origin.
 func (o Origin) matchesHost(host string) bool {
 	return originOf(&url.URL{Scheme: o.Scheme, Host: host}) == o
