@@ -84,7 +84,17 @@ func (x *exchange) run(r *http.Request) {
 func (x *exchange) pass(r *http.Request, t *http.Transport) {
 	defer x.finish()
 	x.event.Verdict = Passed
-	x.forward(r, t, func(pr *httputil.ProxyRequest) { pr.Out.Host = pr.In.Host }, x.watch)
+	x.forward(r, t, untouched, x.watch)
+}
+
+// untouched puts back what httputil takes out, besides the headers of the connection itself.
+func untouched(pr *httputil.ProxyRequest) {
+	pr.Out.Host, pr.Out.URL.RawQuery = pr.In.Host, pr.In.URL.RawQuery
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if values, ok := pr.In.Header[name]; ok {
+			pr.Out.Header[name] = values
+		}
+	}
 }
 
 // finish writes the audit, also when the response is aborted.
@@ -206,7 +216,7 @@ var droppedHeaders = []string{
 func (x *exchange) rewrite(pr *httputil.ProxyRequest) {
 	out := pr.Out
 	out.URL.Scheme, out.URL.Host, out.URL.User = x.origin.Scheme, x.origin.authority(), nil
-	out.Host = x.origin.authority()
+	out.Host, out.URL.RawQuery = x.origin.authority(), pr.In.URL.RawQuery // the query that was checked
 	out.URL.Path, out.URL.RawPath = withoutDots(out.URL.Path), withoutDots(out.URL.RawPath)
 	for _, name := range droppedHeaders {
 		out.Header.Del(name)

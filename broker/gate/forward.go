@@ -153,7 +153,7 @@ func (g *Gate) intercept(x *exchange, w http.ResponseWriter) {
 		return
 	}
 	defer g.drop(conn)
-	server := tls.Server(conn, g.tlsConfig(x.origin))
+	server := tls.Server(conn, g.tls[x.origin])
 	ctx, cancel := context.WithTimeout(g.ctx, headerTimeout)
 	defer cancel()
 	if err := server.HandshakeContext(ctx); err != nil {

@@ -53,6 +53,7 @@ type Gate struct {
 	ticket   string
 	inside   *handover // connections whose TLS is ours
 	buffers  *buffers
+	tls      map[Origin]*tls.Config // of declared origins, towards clients; one each, so that sessions can be resumed
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -95,6 +96,10 @@ func New(o Options) (*Gate, error) {
 	g.redactor = redact.New(g.needles)
 	if g.ca, err = newAuthority(o.Policy.Origins(), o.Validity); err != nil {
 		return nil, fmt.Errorf("making a certificate authority: %w", err)
+	}
+	g.tls = map[Origin]*tls.Config{}
+	for _, origin := range o.Policy.Origins() {
+		g.tls[origin] = g.tlsConfig(origin)
 	}
 	g.upstream, g.others = g.transport(g.dialNamed), g.transport(g.dialStranger)
 	g.ctx, g.cancel = context.WithCancel(context.Background())

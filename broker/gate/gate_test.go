@@ -48,8 +48,8 @@ func basic(user, password string) string {
 func TestForward(t *testing.T) {
 	w := newWorld(t, nil)
 	for url, want := range map[string]string{
-		"https://npm.corp.example/repo/x?a=b": "Bearer " + w.value,
-		"http://apt.corp.example/x":           basic("ci", w.value),
+		"https://npm.corp.example/repo/x?a=b;c": "Bearer " + w.value,
+		"http://apt.corp.example/x":             basic("ci", w.value),
 	} {
 		if status, body, _ := w.get(url, nil); status != 200 || body != "hello" {
 			t.Errorf("%s: %d, %q", url, status, body)
@@ -63,6 +63,9 @@ func TestForward(t *testing.T) {
 		if strings.Contains(r.head, "Proxy-") || strings.Contains(r.head, w.gate.Ticket()) || r.r.Header.Get("X-Forwarded-For") != "" {
 			t.Errorf("the origin got too much: %s", r.r.RequestURI)
 		}
+	}
+	if got := w.npm.requests()[0].r.RequestURI; got != "/repo/x?a=b;c" {
+		t.Errorf("the origin got %s", got)
 	}
 	e := w.last(2)
 	if e.Verdict != Allowed || e.Secret != "npm" || e.Status != 200 || e.Bytes != 5 || e.Step != "step" || e.Millis <= 0 || strings.Contains(e.Path, "?") {
@@ -119,13 +122,17 @@ func TestMany(t *testing.T) {
 // TestPassed has requests go on to hosts that nobody declared.
 func TestPassed(t *testing.T) {
 	w := newWorld(t, nil)
-	status, body, header := w.get("http://stranger.example:"+w.stranger.port()+"/../x?y", func(r *http.Request) {
+	status, body, header := w.get("http://stranger.example:"+w.stranger.port()+"/../x?y;z=%zz", func(r *http.Request) {
 		r.Header.Set("Authorization", "Bearer mine")
 		r.Header.Set("Cookie", "a=b")
+		r.Header.Set("X-Forwarded-For", "192.0.2.1")
 	})
 	got := w.stranger.requests()
 	if status != 200 || body != "hello" || len(got) != 1 || got[0].auth != "Bearer mine" || got[0].r.Header.Get("Cookie") != "a=b" || header.Get("Date") == "" {
 		t.Errorf("%d, %q: %+v", status, body, got)
+	}
+	if got[0].r.RequestURI != "/../x?y;z=%zz" || got[0].r.Header.Get("X-Forwarded-For") != "192.0.2.1" {
+		t.Errorf("the host got %s", got[0].head)
 	}
 	if strings.Contains(got[0].head, "Proxy-") {
 		t.Error("the host got the ticket")
