@@ -226,14 +226,7 @@ func (p *project) read(name string) ([]byte, error) {
 	if filepath.IsAbs(name) {
 		full = name
 	}
-	info, err := os.Stat(full)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%d bytes are more than can be checked", info.Size())
-	}
-	text, err := os.ReadFile(full)
+	text, err := readRegular(full)
 	if err != nil {
 		return nil, err
 	}
@@ -242,6 +235,20 @@ func (p *project) read(name string) ([]byte, error) {
 	p.files, p.bytes = append(p.files, name), p.bytes+int64(len(text))
 	p.texts[name] = text
 	return text, nil
+}
+
+// readRegular reads a file that can be read to its end: a pipe would wait for its writer.
+func readRegular(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is not a regular file")
+	case info.Size() > maxFile:
+		return nil, fmt.Errorf("%d bytes are more than can be checked", info.Size())
+	}
+	return os.ReadFile(name)
 }
 
 // readCallers reads the files that may start builds.
@@ -592,13 +599,13 @@ func (p *project) readContext(dir, ignoreFile string) *buildContext {
 	if ignoreFile != "" {
 		name = p.rel(ignoreFile)
 	}
-	if text, err := os.ReadFile(p.full(name)); err == nil {
+	if text, err := readRegular(p.full(name)); err == nil {
 		p.mu.Lock()
 		p.texts[name] = text
 		p.mu.Unlock()
 	}
 	b := &buildContext{ignoreFile: name, dir: dir, all: map[string]bool{}, read: func(name string) ([]byte, error) {
-		return os.ReadFile(filepath.Join(full, filepath.FromSlash(name)))
+		return readRegular(filepath.Join(full, filepath.FromSlash(name)))
 	}}
 	err = fs.WalkDir(os.DirFS(full), ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
