@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/tightlip/tightlip/internal/cli"
+	_ "github.com/tightlip/tightlip/internal/quickstart" // commands start faster
 )
 
 func main() {

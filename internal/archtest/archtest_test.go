@@ -62,10 +62,11 @@ var layers = []struct {
 	{"report", []string{"finding"}},
 	{"internal/config", []string{"secret", "internal/suggest"}},
 	{"internal/archtest", nil},
+	{"internal/quickstart", nil},
 	{"internal/corpus", nil},
 	{"internal/enginetest", []string{"broker/shimbin"}},
 	{"internal/cli", []string{"broker", "build", "conformance", "dockerfile", "finding", "image", "internal/config", "internal/redact", "lint", "proof", "report", "scan", "secret"}},
-	{"cmd/tightlip", []string{"internal/cli"}},
+	{"cmd/tightlip", []string{"internal/cli", "internal/quickstart"}},
 	{"cmd/tightlip-shim", []string{"broker/shim"}},
 }
 
