@@ -40,8 +40,9 @@ type Source struct {
 
 // Finding is one leak. It has no field that could hold a value: all its texts are redacted by their maker.
 type Finding struct {
-	Secret   string `json:"secret"`   // the secret's id
-	Encoding string `json:"encoding"` // how the value was written, such as "raw" or "base64"
+	Secret   string `json:"secret"`            // the secret's id
+	Phantom  bool   `json:"phantom,omitempty"` // it is the phantom of the secret, which opens nothing
+	Encoding string `json:"encoding"`          // how the value was written, such as "raw" or "base64"
 	Location
 	Hidden     bool    `json:"hidden"` // a later layer deletes or overwrites the file
 	Dockerfile *Source `json:"dockerfile,omitempty"`

@@ -28,6 +28,18 @@ type Secret struct {
 	Value secret.Value
 	// Waived accepts a value too short to be proven absent: it makes no needles, but is still redacted.
 	Waived bool
+	// Phantom says that it opens nothing: it stands in for the secret with that id.
+	Phantom bool
+}
+
+// phantomOf begins what a phantom is called among the secrets of a proof.
+const phantomOf = "phantom of "
+
+func (s Secret) name() string {
+	if s.Phantom {
+		return phantomOf + s.ID
+	}
+	return s.ID
 }
 
 // TooShortError says that a value is shorter than MinLen and was not waived.
@@ -72,7 +84,7 @@ func NewNeedles(secrets []Secret) (*Needles, error) {
 	var errs []error
 	for i, s := range secrets {
 		value := s.Value.Open()
-		set.ids = append(set.ids, s.ID)
+		set.ids = append(set.ids, s.name())
 		if n := len(bytes.TrimSpace(value)); n < MinLen {
 			if !s.Waived {
 				errs = append(errs, &TooShortError{ID: s.ID, Len: n})

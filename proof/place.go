@@ -37,13 +37,14 @@ func (s *search) report(ctx context.Context, img image.Image, l image.Layout) {
 	}
 	hidden := s.hidden(ctx, img, l, found)
 	for i, f := range found {
-		if f.blob.MustUnpack && f.encoding != Earlier && !s.options.Forget {
+		id, phantom := strings.CutPrefix(f.secret, phantomOf)
+		if f.blob.MustUnpack && !phantom && f.encoding != Earlier && !s.options.Forget {
 			s.mark.putLeaked(f.blob.Digest, f.secret, earlier{Path: f.path, File: s.needles.maskString(f.file), Offset: f.offset})
 		}
 		where := s.locate(l, f.blob)
 		where.Path, where.Field, where.Offset = f.path, f.field, f.offset
 		s.proof.Findings = append(s.proof.Findings, finding.Finding{
-			Secret: f.secret, Encoding: f.encoding, Location: where, Hidden: hidden[i], Dockerfile: s.origin(l, f, where),
+			Secret: id, Phantom: phantom, Encoding: f.encoding, Location: where, Hidden: hidden[i], Dockerfile: s.origin(l, f, where),
 		})
 	}
 }

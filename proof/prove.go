@@ -21,7 +21,7 @@ type Verdict string
 
 // The verdicts.
 const (
-	Clean      Verdict = "clean"      // everything was searched and nothing found
+	Clean      Verdict = "clean"      // everything was searched and no secret found
 	Leaked     Verdict = "leaked"     // a secret was found
 	Incomplete Verdict = "incomplete" // nothing was found, but not everything could be searched
 )
@@ -99,7 +99,7 @@ func Prove(ctx context.Context, images []image.Image, n *Needles, o Options) (*P
 
 func (p *Proof) decide() {
 	switch {
-	case len(p.Findings) > 0:
+	case slices.ContainsFunc(p.Findings, func(f finding.Finding) bool { return !f.Phantom }):
 		p.Verdict = Leaked
 	case len(p.Unread) > 0:
 		p.Verdict = Incomplete

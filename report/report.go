@@ -105,6 +105,9 @@ func (r *Report) Text(w io.Writer, prefix string) {
 		}
 		f := m[0]
 		text := fmt.Sprintf("  %s (%s): %s", f.Secret, f.Encoding, f.Location)
+		if f.Phantom {
+			text = "  phantom of" + text[1:]
+		}
 		if f.Hidden {
 			text += ", deleted later but still in the image"
 		}
