@@ -2,14 +2,18 @@ package gate
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
+	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/secret"
 )
 
@@ -22,6 +26,7 @@ const (
 // credential is a secret as requests carry it. Its bytes stay sealed.
 type credential struct {
 	id      string
+	user    string // whom it is for, if the value says so
 	value   secret.Value
 	phantom string
 }
@@ -39,33 +44,121 @@ func (e *UnfitError) Error() string { return fmt.Sprintf("secret %s: %s", e.ID, 
 // Hint is what to type instead, or "".
 func (e *UnfitError) Hint() string { return e.Try }
 
-// newCredential takes the white space around a value off, as it is at the end of files.
-func newCredential(id string, value secret.Value) (*credential, error) {
-	text := bytes.TrimSpace(value.Open())
-	switch {
-	case len(text) == 0:
-		return nil, &UnfitError{ID: id, Problem: "the value is empty"}
-	case len(text) > maxCredential:
-		return nil, &UnfitError{ID: id, Problem: fmt.Sprintf("the value has more than %d KiB", maxCredential>>10)}
-	case bytes.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return nil, &UnfitError{ID: id, Problem: "the value has several lines, so it is no token", Try: "select a field of the file: from=file:PATH#KEY"}
+// material is what a policy makes of a secret.
+type material struct {
+	phantom  string                 // the stand-in for each credential in the value
+	stand    secret.Value           // what a step finds in place of the value: the same text with phantoms in it
+	creds    map[Origin]*credential // by where they go
+	contents []secret.Value         // all credentials in the value, also those that go nowhere
+}
+
+// newMaterial finds the credentials for the routes of a secret in its value: the value itself, without the white space around it,
+// or the fields of a file.
+func newMaterial(id string, value secret.Value, routes []Route) (*material, error) {
+	text := string(bytes.TrimSpace(value.Open()))
+	slots := slotsIn(text)
+	bare := len(slots) == 0
+	if bare {
+		slots = []slot{{end: len(text), plain: text, write: asIs}}
 	}
-	return &credential{id: id, value: secret.NewValue(text), phantom: newPhantom(text)}, nil
+	if err := checkCredentials(id, slots); err != nil {
+		return nil, err
+	}
+	m := &material{phantom: newPhantom(id, slots[0].plain), creds: map[Origin]*credential{}}
+	for _, s := range slots {
+		m.contents = append(m.contents, secret.NewValue([]byte(s.plain)))
+	}
+	filled := fill(text, slots, m.phantom)
+	if !bare {
+		if err := checkStandIn(id, value, filled); err != nil {
+			return nil, err
+		}
+	}
+	m.stand = secret.NewValue(bytes.Replace(value.Open(), []byte(text), []byte(filled), 1))
+	for _, r := range routes {
+		s, ok := slotFor(slots, r.Origin)
+		if !ok {
+			return nil, &UnfitError{ID: id, Problem: "the value has no credential for " + r.Origin.String(), Try: "select a field of the file: from=file:PATH#KEY"}
+		}
+		c, err := credentialIn(s, id, r)
+		if err != nil {
+			return nil, err
+		}
+		c.phantom = m.phantom
+		m.creds[r.Origin] = c
+	}
+	return m, nil
+}
+
+// credentialIn is what a route sends of a slot. A user may stand in front of it.
+func credentialIn(s slot, id string, r Route) (*credential, error) {
+	c := &credential{id: id, user: s.user, value: secret.NewValue([]byte(s.plain))}
+	if r.Attach.Kind != Basic || r.Attach.Name != "" || s.user != "" {
+		return c, nil
+	}
+	user, password, ok := strings.Cut(s.plain, ":")
+	if !ok || user == "" || password == "" {
+		return nil, &UnfitError{ID: id, Problem: "attach: basic needs a user, and the value has none", Try: "attach: basic with user: NAME, or basic:NAME in a flag"}
+	}
+	c.user, c.value = user, secret.NewValue([]byte(password))
+	return c, nil
+}
+
+func checkCredentials(id string, slots []slot) error {
+	for _, s := range slots {
+		switch {
+		case len(s.plain) == 0:
+			return &UnfitError{ID: id, Problem: "the value is empty"}
+		case strings.ContainsFunc(s.plain, func(r rune) bool { return r < ' ' || r == 0x7f }):
+			return &UnfitError{ID: id, Problem: "the value has several lines, so it is no token", Try: "select a field of the file: from=file:PATH#KEY"}
+		case len(s.plain) > maxCredential:
+			return &UnfitError{ID: id, Problem: fmt.Sprintf("the value has more than %d KiB", maxCredential>>10)}
+		}
+	}
+	return nil
+}
+
+// checkStandIn refuses a file of which the stand-in would still hold a secret: a field of a form that slotsIn does not know.
+func checkStandIn(id string, value secret.Value, filled string) error {
+	if strings.HasPrefix(filled, "<") {
+		return nil // of XML, the needles are all lines
+	}
+	needles, err := proof.NewNeedles([]proof.Secret{{ID: id, Value: value, Waived: true}})
+	if err != nil {
+		return err
+	}
+	found := false
+	needles.Find([]byte(filled), func(proof.Hit) { found = true })
+	if found {
+		return &UnfitError{ID: id, Problem: "the value has secrets in a form that is not known, which no phantom can stand for", Try: "select a field of the file: from=file:PATH#KEY"}
+	}
+	return nil
 }
 
 // tokenPrefixes are those of well-known tokens, which clients may check for. They tell the kind of a token and no more.
 var tokenPrefixes = []string{"npm_", "ghp_", "gho_", "ghs_", "glpat-", "pypi-"}
 
 // newPhantom makes up a stand-in: letters and digits that open nothing anywhere.
-func newPhantom(value []byte) string {
+func newPhantom(id, value string) string {
+	mark := phantomMark(id)
 	for _, prefix := range tokenPrefixes {
-		if bytes.HasPrefix(value, []byte(prefix)) {
+		if strings.HasPrefix(value, prefix) {
+			const fewest = 16 // random characters, of 5 bits each
 			text := rand.Text() + rand.Text()
-			return prefix + text[:min(len(text), max(len(value)-len(prefix), 20))]
+			return prefix + mark + text[:min(len(text), max(len(value)-len(prefix)-len(mark), fewest))]
 		}
 	}
-	return "phantom" + rand.Text()
+	return mark + rand.Text()
 }
+
+// phantomMark is what all phantoms of a secret hold, those of other builds, too: by it they are found in images.
+func phantomMark(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return "phantom" + hex.EncodeToString(sum[:4])
+}
+
+// PhantomMark is phantomMark as a value to be searched for.
+func PhantomMark(id string) secret.Value { return secret.NewValue([]byte(phantomMark(id))) }
 
 // isPhantom compares in constant time.
 func (c *credential) isPhantom(text string) bool {
@@ -116,7 +209,7 @@ func (f *field) fits(a Attach) bool {
 func (c *credential) asRoute(a Attach) *field {
 	switch a.Kind {
 	case Basic:
-		return &field{"Authorization", "Basic " + base64.StdEncoding.EncodeToString(append([]byte(a.Name+":"), c.value.Open()...))}
+		return &field{"Authorization", "Basic " + base64.StdEncoding.EncodeToString(append([]byte(cmp.Or(a.Name, c.user)+":"), c.value.Open()...))}
 	case Header:
 		return &field{http.CanonicalHeaderKey(a.Name), string(c.value.Open())}
 	}
@@ -201,9 +294,9 @@ func password(header string) (user, password string) {
 	return "", ""
 }
 
-// credentials makes those that a policy uses.
-func credentials(p Policy, values map[string]secret.Value) (map[string]*credential, error) {
-	out := map[string]*credential{}
+// materials makes those that a policy uses, by id.
+func materials(p Policy, values map[string]secret.Value) (map[string]*material, error) {
+	out := map[string]*material{}
 	var errs []error
 	for _, id := range p.IDs() {
 		value, ok := values[id]
@@ -211,12 +304,12 @@ func credentials(p Policy, values map[string]secret.Value) (map[string]*credenti
 			errs = append(errs, &UnfitError{ID: id, Problem: "the policy names it, and it is not given", Try: "--secret id=" + id + ",from=REFERENCE"})
 			continue
 		}
-		c, err := newCredential(id, value)
+		m, err := newMaterial(id, value, p.of(id))
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		out[id] = c
+		out[id] = m
 	}
 	return out, errors.Join(errs...)
 }

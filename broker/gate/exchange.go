@@ -141,7 +141,7 @@ func (x *exchange) admit(r *http.Request) error {
 	if !route.allows(r.Method, path, r.URL.RawQuery) {
 		return &refusal{http.StatusForbidden, "the route of " + x.origin.String() + " does not allow " + shownMethod(r.Method) + " here (uploads: true lets it write)"}
 	}
-	x.route, x.cred = route, x.gate.creds[route.Secret]
+	x.route, x.cred = route, x.gate.credential(route)
 	return nil
 }
 

@@ -43,7 +43,7 @@ type Options struct {
 type Gate struct {
 	options  Options
 	policy   Policy
-	creds    map[string]*credential
+	secrets  map[string]*material
 	needles  *proof.Needles
 	redactor *redact.Redactor
 	ca       *authority
@@ -76,21 +76,26 @@ func New(o Options) (*Gate, error) {
 	if err := o.Policy.Check(); err != nil {
 		return nil, err
 	}
-	creds, err := credentials(o.Policy, o.Secrets)
+	secrets, err := materials(o.Policy, o.Secrets)
 	if err != nil {
 		return nil, err
 	}
+	return open(o, secrets)
+}
+
+// open makes a gate of secrets that are made ready.
+func open(o Options, secrets map[string]*material) (g *Gate, err error) {
 	if o.Validity == 0 {
 		o.Validity = 12 * time.Hour
 	}
 	if o.Stall == 0 {
 		o.Stall = 2 * time.Minute
 	}
-	g := &Gate{
-		options: o, policy: o.Policy, creds: creds, dialer: newDialer(), ticket: strings.ToLower(rand.Text()),
+	g = &Gate{
+		options: o, policy: o.Policy, secrets: secrets, dialer: newDialer(), ticket: strings.ToLower(rand.Text()),
 		inside: newHandover(), buffers: newBuffers(), conns: map[net.Conn]bool{},
 	}
-	if g.needles, err = needlesOf(o.Policy, creds); err != nil {
+	if g.needles, err = needlesOf(o.Policy, secrets); err != nil {
 		return nil, err
 	}
 	g.redactor = redact.New(g.needles)
@@ -107,13 +112,22 @@ func New(o Options) (*Gate, error) {
 	return g, nil
 }
 
-func needlesOf(p Policy, creds map[string]*credential) (*proof.Needles, error) {
+// needlesOf makes needles of the credentials that a policy sends, and of all others beside them.
+func needlesOf(p Policy, materials map[string]*material) (*proof.Needles, error) {
 	var secrets []proof.Secret
 	for _, id := range p.IDs() {
-		secrets = append(secrets, proof.Secret{ID: id, Value: creds[id].value})
+		for _, c := range materials[id].creds {
+			secrets = append(secrets, proof.Secret{ID: id, Value: c.value})
+		}
+		for _, v := range materials[id].contents {
+			secrets = append(secrets, proof.Secret{ID: id, Value: v, Waived: true})
+		}
 	}
 	return proof.NewNeedles(secrets)
 }
+
+// credential is what a route sends.
+func (g *Gate) credential(r Route) *credential { return g.secrets[r.Secret].creds[r.Origin] }
 
 // transport never asks the environment for a proxy.
 func (g *Gate) transport(dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
@@ -154,8 +168,8 @@ func (g *Gate) CA() []byte { return g.ca.pem() }
 
 // Phantom is the worthless stand-in for a secret, to be put where a client wants a credential; empty if there is no such secret.
 func (g *Gate) Phantom(id string) string {
-	if c, ok := g.creds[id]; ok {
-		return c.phantom
+	if m, ok := g.secrets[id]; ok {
+		return m.phantom
 	}
 	return ""
 }
@@ -282,8 +296,12 @@ func (g *Gate) malformed(origin string) func(error) {
 // Environ is what clients of the forward door need in their environment, as NAME=VALUE: the proxy at an address, a bundle of
 // certificates that they trust, and the phantoms. noProxy is the user's own list, of which the declared hosts are taken out.
 func (g *Gate) Environ(address, bundle, noProxy string) []string {
+	return g.environ(address, "", bundle, noProxy)
+}
+
+func (g *Gate) environ(address, step, bundle, noProxy string) []string {
 	var out []string
-	proxy := g.ProxyURL(address, "")
+	proxy := g.ProxyURL(address, step)
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
 		out = append(out, name+"="+proxy)
 	}

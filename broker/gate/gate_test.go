@@ -199,7 +199,7 @@ func TestPhantom(t *testing.T) {
 
 func TestPhantomForm(t *testing.T) {
 	for _, tt := range []struct{ value, prefix string }{{"npm_" + strings.Repeat("a", 36), "npm_"}, {"canary" + strings.Repeat("b", 30), "phantom"}} {
-		a, b := newPhantom([]byte(tt.value)), newPhantom([]byte(tt.value))
+		a, b := newPhantom("id", tt.value), newPhantom("id", tt.value)
 		if a == b || !strings.HasPrefix(a, tt.prefix) || tt.prefix == "npm_" && len(a) != len(tt.value) {
 			t.Errorf("%s, %s", a, b)
 		}
@@ -450,6 +450,10 @@ func TestUnfit(t *testing.T) {
 	if _, err := New(Options{Policy: policy}); err == nil || !strings.Contains(err.Error(), "not given") {
 		t.Errorf("no secret: %v", err)
 	}
+	policy.Routes[0].Attach.Kind = Basic
+	if _, err := New(Options{Policy: policy, Secrets: map[string]secret.Value{"npm": secret.NewValue([]byte("a-password-alone"))}}); err == nil || !strings.Contains(err.Error(), "needs a user") {
+		t.Errorf("no user: %v", err)
+	}
 }
 
 func TestEnviron(t *testing.T) {
@@ -483,7 +487,7 @@ func TestAuditLog(t *testing.T) {
 func TestRenderings(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, verb := range []string{"%v", "%+v", "%#v"} {
-		w.noTraces(verb, fmt.Sprintf(verb, w.gate.creds)+fmt.Sprintf(verb, w.gate.options)+fmt.Sprintf(verb, *w.gate.creds["npm"]))
+		w.noTraces(verb, fmt.Sprintf(verb, w.gate.secrets)+fmt.Sprintf(verb, w.gate.options)+fmt.Sprintf(verb, *w.gate.secrets["npm"]))
 	}
 	text, _ := json.Marshal(w.gate.policy)
 	w.noTraces("the policy", string(text))

@@ -44,6 +44,37 @@ func ParsePolicy(name string, data []byte) (Policy, error) {
 	return p.policy, nil
 }
 
+// DecodeRoutes reads the routes of one secret, as they stand in a policy and in other files. The error joins a [*PolicyError] for all that is wrong.
+func DecodeRoutes(id string, n *yaml.Node) ([]Route, error) {
+	p := &parser{}
+	p.secret(id, n)
+	if len(p.errs) == 0 {
+		p.checkAll()
+	}
+	return p.policy.Routes, errors.Join(p.errs...)
+}
+
+// DecodeOrigins reads a list of origins like pass.
+func DecodeOrigins(n *yaml.Node) ([]Origin, error) {
+	p := &parser{}
+	out := p.origins(n)
+	return out, errors.Join(p.errs...)
+}
+
+// PolicyErrors are those that an error joins.
+func PolicyErrors(err error) []*PolicyError {
+	if e, ok := err.(*PolicyError); ok {
+		return []*PolicyError{e}
+	}
+	var out []*PolicyError
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range list.Unwrap() {
+			out = append(out, PolicyErrors(e)...)
+		}
+	}
+	return out
+}
+
 type parser struct {
 	file   string
 	policy Policy
@@ -107,15 +138,21 @@ func (p *parser) top(n *yaml.Node) {
 		case "seal":
 			p.policy.Seal = p.boolean(value)
 		case "pass":
-			for _, text := range p.list(value) {
-				o, err := ParseOrigin(text.Value)
-				p.failAt(text, err)
-				p.policy.Pass = append(p.policy.Pass, o)
-			}
+			p.policy.Pass = p.origins(value)
 		case "secrets":
 			p.each(value, nil, p.secret)
 		}
 	})
+}
+
+func (p *parser) origins(n *yaml.Node) []Origin {
+	var out []Origin
+	for _, text := range p.list(n) {
+		o, err := ParseOrigin(text.Value)
+		p.failAt(text, err)
+		out = append(out, o)
+	}
+	return out
 }
 
 // secret reads the routes of one secret.

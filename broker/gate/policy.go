@@ -37,7 +37,7 @@ type Route struct {
 // Attach is how a request carries a credential.
 type Attach struct {
 	Kind AttachKind
-	Name string // the user of Basic, the name of Header
+	Name string // the user of Basic, if the value does not say it; the name of Header
 }
 
 // AttachKind is one of the ways.
@@ -87,6 +87,17 @@ func (p Policy) IDs() []string {
 		}
 	}
 	return ids
+}
+
+// of lists the routes of a secret.
+func (p Policy) of(id string) []Route {
+	return slices.DeleteFunc(slices.Clone(p.Routes), func(r Route) bool { return r.Secret != id })
+}
+
+// For is what the policy says of some secrets only.
+func (p Policy) For(ids []string) Policy {
+	p.Routes = slices.DeleteFunc(slices.Clone(p.Routes), func(r Route) bool { return !slices.Contains(ids, r.Secret) })
+	return p
 }
 
 // Origins lists the origins that a credential may go to, each once.
@@ -177,7 +188,7 @@ func (a Attach) check() error {
 			return nil
 		}
 	case Basic:
-		if a.Name != "" && len(a.Name) <= maxUser && !strings.ContainsFunc(a.Name, func(r rune) bool { return r < ' ' || r == 0x7f || r == ':' }) {
+		if len(a.Name) <= maxUser && !strings.ContainsFunc(a.Name, func(r rune) bool { return r < ' ' || r == 0x7f || r == ':' }) {
 			return nil
 		}
 	case Header:
@@ -186,7 +197,7 @@ func (a Attach) check() error {
 		}
 		return &PolicyError{Problem: "a credential cannot be in that header", Try: "header:X-Api-Key, or bearer or basic for Authorization"}
 	}
-	return &PolicyError{Problem: "attach is not bearer, basic with a user, or header:NAME", Try: "attach: bearer; attach: basic with user: NAME; attach: header:X-Api-Key"}
+	return &PolicyError{Problem: "attach is not bearer, basic or header:NAME", Try: "attach: bearer; attach: basic with user: NAME; attach: header:X-Api-Key"}
 }
 
 // forbiddenHeader is for names that mean something to HTTP itself.

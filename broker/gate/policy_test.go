@@ -59,7 +59,6 @@ func TestParsePolicyErrors(t *testing.T) {
 		route(`attach: bearer`):              "p.yaml:3:7: a route has no origin",
 		route(`origin: "https://x.example"`): "attach is not",
 		route(`origin: "https://x.example", attach: query`):                                                            "attach is not",
-		route(`origin: "https://x.example", attach: basic`):                                                            "attach is not",
 		route(`origin: "https://x.example", attach: bearer, user: x`):                                                  "user belongs to",
 		route(`origin: "https://x.example", attach: "header:Host"`):                                                    "cannot be in that header",
 		route(`origin: "https://x.example", attach: "header:Proxy-Authorization"`):                                     "cannot be in that header",

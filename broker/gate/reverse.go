@@ -19,11 +19,12 @@ type reverseDoor struct {
 	gate    *Gate
 	origin  Origin
 	address string
+	step    string // for the audit; may be empty
 }
 
 // serve answers one request.
 func (d *reverseDoor) serve(w http.ResponseWriter, r *http.Request) {
-	x := d.gate.newExchange(w, r, d.origin, "")
+	x := d.gate.newExchange(w, r, d.origin, d.step)
 	x.door = d
 	if !d.admits(r) {
 		defer x.finish()
@@ -52,7 +53,7 @@ func (d *reverseDoor) admits(r *http.Request) bool {
 		return true
 	}
 	return slices.ContainsFunc(d.gate.policy.Routes, func(route Route) bool {
-		return d.gate.creds[route.Secret].shown(r.Header, route.Attach) != nil
+		return d.gate.credential(route).shown(r.Header, route.Attach) != nil
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 type Spec struct {
 	Mounts  []Mount
 	User    string   // whom the command runs as, as USER has it; empty is whoever runs the shim
+	Broker  string   // the socket that leads to the broker; empty: the step has none
 	Changed []string // opaque texts that make the step another one for the builder's cache
 	Command []string
 }
@@ -52,6 +53,9 @@ func (s Spec) Args() []string {
 	}
 	if s.User != "" {
 		args = append(args, "--user", s.User)
+	}
+	if s.Broker != "" {
+		args = append(args, "--broker", s.Broker)
 	}
 	return append(append(args, "--"), s.Command...)
 }
@@ -118,6 +122,9 @@ func (s *Spec) set(flag, value string) (err error) {
 	switch flag {
 	case "--user":
 		s.User = value
+		return nil
+	case "--broker":
+		s.Broker = value
 		return nil
 	case "--changed":
 		s.Changed = append(s.Changed, value)

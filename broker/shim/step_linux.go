@@ -26,8 +26,10 @@ type Stdio struct{ In, Out, Err *os.File }
 // Secrets come from the server that NO_PROXY in env tells of. The command runs only with all of them.
 func Step(ctx context.Context, spec Spec, env []string, stdio Stdio) (code int, err error) {
 	signals := catch()
-	if err := removeSelf(); err != nil {
-		return Failed, err
+	if spec.Broker == "" { // else the shim is mounted
+		if err := removeSelf(); err != nil {
+			return Failed, err
+		}
 	}
 	s := &step{notes: stdio.Err}
 	defer func() {
@@ -118,6 +120,11 @@ func (s *step) prepare(ctx context.Context, spec Spec, env []string) ([]string, 
 			return nil, context.Cause(ctx)
 		}
 		if err := s.mount(i, it); err != nil {
+			return nil, err
+		}
+	}
+	if spec.Broker != "" {
+		if env, err = s.connectBroker(ctx, len(items), spec.Broker, env); err != nil {
 			return nil, err
 		}
 	}

@@ -15,27 +15,43 @@ import (
 // variableName is what every shell takes for a variable. Anything else it might run as a command, and print.
 var variableName = lazy.Regexp(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// runWithMounts translates a RUN for a builder that has mounts, but not all of their forms, or no heredocs.
+// runWithMounts translates a RUN for a builder that has mounts, but not all of their forms, or no heredocs; or one that uses a secret
+// through the broker.
 func (t *translation) runWithMounts(s state, c *instructions.RunCommand, at []parser.Range) ([]string, error) {
+	brokered, err := t.brokered(&s, c, at)
+	if err != nil {
+		return nil, err
+	}
 	flags, setup, err := t.secretsAsFiles(c, at)
 	if err != nil {
 		return nil, err
 	}
-	if setup == "" && (len(c.Files) == 0 || t.builder.Heredocs) {
+	if setup == "" && (len(c.Files) == 0 || t.builder.Heredocs) && len(brokered) == 0 {
 		return nil, nil
 	}
 	var spec shim.Spec
 	args := commandOf(c, s.shell, &spec)
 	for _, m := range spec.Mounts { // the script of a heredoc
+		if len(brokered) > 0 {
+			flags = append(flags, t.scriptMount(m))
+			continue
+		}
 		setup += fmt.Sprintf(`mkdir -p %s && printf %%s "$1" >%s && chmod 755 %s || exit 125; shift; `, path.Dir(m.Target), m.Target, m.Target)
 		args = append([]string{m.Text}, args...)
 	}
 	if setup != "" {
 		args = append([]string{"/bin/sh", "-c", setup + `exec "$@"`, "sh"}, args...)
 	}
+	name := ""
+	if len(brokered) > 0 {
+		if flags, args, name, err = t.throughBroker(c, at, brokered, flags, args); err != nil {
+			return nil, err
+		}
+	}
 	text := t.step(at, shim.Spec{}, args, "")
 	last := &t.res.Steps[len(t.res.Steps)-1]
 	last.New = strings.Replace(text[0], "RUN ", strings.Join(append([]string{"RUN"}, flags...), " ")+" ", 1)
+	last.Broker, last.Brokered = name, brokered
 	return []string{last.New}, nil
 }
 

@@ -24,6 +24,8 @@ type Builder struct {
 	Mounts    bool // RUN --mount
 	SecretEnv bool // RUN --mount=type=secret,env=
 	Heredocs  bool
+	// NoExecSecrets tells that programs cannot be run where secrets are mounted.
+	NoExecSecrets bool
 	// Documents is a named context that holds the result's files, for builders that have such; else they are in the context.
 	Documents string
 }
@@ -41,6 +43,8 @@ type Options struct {
 	Bind func(source string) (text string, err error)
 	// Variable is the predefined build argument by which steps find the server: nothing else may use it.
 	Variable string
+	// Brokered is for builders with mounts, and nil if steps have all of their secrets.
+	Brokered *Brokered
 	// NoFiles refuses what would need another file in the build context.
 	NoFiles bool
 }
@@ -61,6 +65,7 @@ type Result struct {
 	Dockerfile []byte
 	Lines      []int             // for each of its lines, the line of the original, counted from 1
 	Files      map[string][]byte // to be added to the build context, by path
+	Scripts    map[string]string // of heredocs, which the builder asks for as secrets, by id
 	Steps      []Step
 	Notes      []Note
 }
@@ -74,6 +79,9 @@ type Step struct {
 	Uses []Use
 	// Wrapped tells that the step fetches something from the build's server.
 	Wrapped bool
+	// Broker is the id under which the step's connections to the broker come, and Brokered the secrets that it uses through it.
+	Broker   string
+	Brokered []string
 }
 
 // Use is a secret or SSH agent that a step asks for.
@@ -118,7 +126,7 @@ func For(b Builder, f *dockerfile.File, o Options) (*Result, error) {
 			return nil, fmt.Errorf("the Dockerfile has no stage %q", o.Target)
 		}
 	}
-	if b.Mounts && b.SecretEnv && b.Heredocs { // nothing to translate, and errors are the builder's to report
+	if b.Mounts && b.SecretEnv && b.Heredocs && o.Brokered == nil { // nothing to translate, and errors are the builder's to report
 		t.res.Dockerfile, t.res.Lines = f.Apply(nil)
 		return t.res, nil
 	}

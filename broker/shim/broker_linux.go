@@ -1,0 +1,232 @@
+package shim
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// brokerTime is how long the broker may take to answer the first request: there may be a slow network in between.
+const brokerTime = time.Minute
+
+// certificates are where distributions keep the certificates that they trust, as Go's crypto/x509 knows them.
+var certificates = []string{
+	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/pki/tls/cacert.pem",
+	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem",
+}
+
+// named are variables of an image that name further certificates.
+var named = []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"}
+
+// connectBroker listens for the step's clients, and returns the environment in which they find the broker.
+func (s *step) connectBroker(ctx context.Context, slot int, socket string, env []string) ([]string, error) {
+	b := &brokered{socket: socket, conns: map[net.Conn]bool{}}
+	s.later(b.close)
+	file, err := s.inMemory(slot, "certificates.pem")
+	if err != nil {
+		return nil, err
+	}
+	proxy, err := b.listen(ctx, "127.0.0.1:0", Forward)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := b.setUp(ctx, BrokerRequest{Door: SetUp, Address: proxy.String(), Bundle: file, NoProxy: noProxy(env)})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to tightlip's broker: %w", err)
+	}
+	for _, d := range settings.Doors {
+		if _, err := b.listen(ctx, d.address(), d.Door); err != nil {
+			return nil, err
+		}
+	}
+	bundle, err := trusted(env)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(file, append(bundle, settings.CA...), 0o444); err != nil {
+		return nil, err
+	}
+	if agent, ok := lookup(env, "SSH_AUTH_SOCK"); ok && agent == socket { // the builder's doing
+		env = withoutVar(env, "SSH_AUTH_SOCK")
+	}
+	for _, kv := range settings.Env {
+		name, value, _ := strings.Cut(kv, "=")
+		env = setVar(env, name, value)
+	}
+	return env, nil
+}
+
+// noProxy is the step's own list, with its loopback: what a step starts for itself is no business of the proxy.
+func noProxy(env []string) string {
+	list := "localhost,127.0.0.1,::1"
+	for _, name := range []string{"NO_PROXY", "no_proxy"} {
+		if own, ok := lookup(env, name); ok && own != "" {
+			return own + "," + list
+		}
+	}
+	return list
+}
+
+// trusted are the certificates that the image trusts, in PEM.
+func trusted(env []string) ([]byte, error) {
+	var files []string
+	for _, name := range named {
+		if file, ok := lookup(env, name); ok && file != "" && !slices.Contains(files, file) {
+			files = append(files, file)
+		}
+	}
+	if _, ok := lookup(env, "SSL_CERT_FILE"); !ok {
+		for _, file := range certificates {
+			if _, err := os.Stat(file); err == nil {
+				files = append(files, file)
+				break
+			}
+		}
+	}
+	var out bytes.Buffer
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the certificates that the image trusts: %w", err)
+		}
+		out.Write(bytes.TrimRight(text, "\n"))
+		out.WriteByte('\n')
+	}
+	return out.Bytes(), nil
+}
+
+// brokered carries the connections of a step's clients to the broker.
+type brokered struct {
+	socket string
+	wg     sync.WaitGroup
+
+	mu        sync.Mutex
+	closed    bool
+	listeners []net.Listener
+	conns     map[net.Conn]bool
+}
+
+// listen takes the connections to an address to a door.
+func (b *brokered) listen(ctx context.Context, address, door string) (net.Addr, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp4", address)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	b.listeners = append(b.listeners, l)
+	b.mu.Unlock()
+	b.wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			b.wg.Go(func() { b.carry(conn, door) })
+		}
+	})
+	return l.Addr(), nil
+}
+
+// carry takes one connection to a door.
+func (b *brokered) carry(conn net.Conn, door string) {
+	defer conn.Close()
+	up, err := b.dial(context.Background(), BrokerRequest{Door: door})
+	if err != nil {
+		return
+	}
+	defer up.Close()
+	if !b.hold(conn, up) {
+		return
+	}
+	defer b.drop(conn, up)
+	Join(conn, up, up)
+}
+
+// dial connects to the broker and says what for.
+func (b *brokered) dial(ctx context.Context, r BrokerRequest) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", b.socket)
+	if err != nil {
+		return nil, err
+	}
+	line, err := json.Marshal(r)
+	if err == nil {
+		_, err = conn.Write(append(line, '\n'))
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// setUp asks for the settings.
+func (b *brokered) setUp(ctx context.Context, r BrokerRequest) (BrokerSettings, error) {
+	var out BrokerSettings
+	conn, err := b.dial(ctx, r)
+	if err != nil {
+		return out, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if err := conn.SetReadDeadline(time.Now().Add(brokerTime)); err != nil {
+		return out, err
+	}
+	line, err := bufio.NewReader(conn).ReadBytes('\n')
+	if err != nil {
+		return out, noEOF(err)
+	}
+	return out, json.Unmarshal(line, &out)
+}
+
+// hold makes close end connections. It returns false if that was before.
+func (b *brokered) hold(conns ...net.Conn) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range conns {
+		b.conns[c] = true
+	}
+	return !b.closed
+}
+
+func (b *brokered) drop(conns ...net.Conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range conns {
+		delete(b.conns, c)
+	}
+}
+
+func (b *brokered) close() error {
+	b.mu.Lock()
+	b.closed = true
+	for _, l := range b.listeners {
+		l.Close()
+	}
+	for c := range b.conns {
+		c.Close()
+	}
+	b.mu.Unlock()
+	b.wg.Wait()
+	return nil
+}
+
+// withoutVar drops a variable.
+func withoutVar(env []string, name string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+		n, _, _ := strings.Cut(kv, "=")
+		return n == name
+	})
+}

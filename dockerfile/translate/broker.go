@@ -1,0 +1,97 @@
+package translate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/tightlip/tightlip/broker/shim"
+)
+
+// Brokered says which secrets steps use without having them.
+type Brokered struct {
+	Uses   func(id string) bool
+	Sealed func(id string) bool // steps with it lose their network
+}
+
+// What the steps that use such a secret mount. Below /dev, nothing stays in the image.
+const (
+	ShimID       = "tightlip-shim" // the id under which the builder asks for the shim
+	shimAt       = "/dev/.tightlip"
+	shimCopy     = "/dev/.tightlip-shim" // a folder in memory, for builders that allow no programs among secrets
+	brokerAt     = "/dev/.tightlip-broker"
+	scriptPrefix = "tightlip-script-"
+)
+
+// brokered are the secrets of a step that it uses without having them.
+func (t *translation) brokered(s *state, c *instructions.RunCommand, at []parser.Range) ([]string, error) {
+	if t.o.Brokered == nil {
+		return nil, nil
+	}
+	if err := c.Expand(func(word string) (string, error) { return word, nil }); err != nil {
+		return nil, t.fail(at, err.Error(), "")
+	}
+	var ids []string
+	for _, m := range instructions.GetMounts(c) {
+		if m.Type != instructions.MountTypeSecret {
+			continue
+		}
+		id, unclear := t.value(s, secretMount(m).ID)
+		switch {
+		case unclear:
+			return nil, t.fail(at, "the id of a secret holds a variable whose value is not known here", "the secret's id itself")
+		case strings.HasPrefix(id, "tightlip-"):
+			return nil, t.fail(at, "ids of secrets that begin with tightlip- are tightlip's own", "another id")
+		case t.o.Brokered.Uses(id) && !slices.Contains(ids, id):
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// throughBroker has the shim run a step's command, with the mounts that lead to the broker.
+func (t *translation) throughBroker(c *instructions.RunCommand, at []parser.Range, ids, flags, args []string) (newFlags, newArgs []string, name string, err error) {
+	sealed := slices.ContainsFunc(ids, t.o.Brokered.Sealed)
+	network := instructions.GetNetwork(c)
+	switch {
+	case !sealed || network == instructions.NetworkNone:
+	case network != instructions.NetworkDefault:
+		return nil, nil, "", t.fail(at, fmt.Sprintf("the step is to have no network but the broker (seal), and asks for --network=%s", network), "the one or the other")
+	case slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--network") }):
+		flags = append(slices.DeleteFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--network") }), "--network=none")
+	default:
+		flags = append(flags, "--network=none")
+	}
+	name = shim.BrokerID(hashOf(t.file.Text(at)))
+	flags = append(flags,
+		"--mount=type=secret,id="+ShimID+",target="+shimAt+",mode=0555,required=true",
+		"--mount=type=ssh,id="+name+",target="+brokerAt+",mode=0666,required=true")
+	spec := shim.Spec{Broker: brokerAt, Command: args}
+	args = append([]string{shimAt, "step"}, spec.Args()...)
+	if t.builder.NoExecSecrets {
+		flags = append(flags, "--mount=type=tmpfs,target="+shimCopy)
+		args = append([]string{"/bin/sh", "-c", "cp " + shimAt + " " + shimCopy + "/shim && exec " + shimCopy + `/shim "$@"`, "sh"}, args[1:]...)
+	}
+	return flags, args, name, nil
+}
+
+// hashOf is the same for the same text: what a step mounts is a part of its cache key.
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(strings.TrimSpace(text)))
+	return hex.EncodeToString(sum[:8])
+}
+
+// scriptMount is the script of a heredoc as something to mount.
+func (t *translation) scriptMount(m shim.Mount) string {
+	id := scriptPrefix + hashOf(m.Text)
+	if t.res.Scripts == nil {
+		t.res.Scripts = map[string]string{}
+	}
+	t.res.Scripts[id] = m.Text
+	return fmt.Sprintf("--mount=type=secret,id=%s,target=%s,mode=0755,required=true", id, path.Clean(m.Target))
+}
