@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/tightlip/tightlip/broker/gate"
 	"github.com/tightlip/tightlip/image"
 	"github.com/tightlip/tightlip/internal/redact"
 )
@@ -43,7 +44,9 @@ type Job struct {
 	Original     []byte
 	Fingerprints map[string]string
 	Handoff      *Handoff
-	Redact       *redact.Redactor
+	// Broker lets steps use secrets without having them; nil if there are none. Engines that implement Brokers add the steps.
+	Broker *gate.Steps
+	Redact *redact.Redactor
 	// Stage is a folder of this build alone, on the disk that holds the program's cache.
 	Stage string
 }

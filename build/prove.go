@@ -29,7 +29,7 @@ func Prove(ctx context.Context, r *ProveRequest, open func(context.Context, stri
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, set.Close(ctx)) }()
-	needles, err := needlesFor(r.Secrets, ProveStrict, set)
+	needles, err := needlesFor(&Request{Secrets: r.Secrets, Prove: ProveStrict}, set, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -67,5 +67,5 @@ func Prove(ctx context.Context, r *ProveRequest, open func(context.Context, stri
 	if len(l.Platforms) > 0 {
 		out.Image.ID = l.Platforms[0].Config
 	}
-	return out, out.refusal(ProveStrict)
+	return out, out.refusal(&Request{Prove: ProveStrict})
 }

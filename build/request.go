@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tightlip/tightlip/broker/gate"
 	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/secret"
 )
@@ -63,12 +64,15 @@ type Request struct {
 	Ulimit        []string `json:"ulimit,omitempty"`
 	Call          string   `json:"call,omitempty"`
 
-	Secrets      []Secret  `json:"secrets,omitempty"`
-	Prove        ProveMode `json:"prove"`
-	ProveHistory bool      `json:"prove-history,omitempty"`
-	Skip         []string  `json:"prove-skip,omitempty"`   // path patterns that the proof may leave unread
-	Proof        string    `json:"proof,omitempty"`        // a file for the statement
-	Forget       bool      `json:"prove-forget,omitempty"` // what is remembered of earlier leaks
+	Secrets      []Secret      `json:"secrets,omitempty"`
+	BrokerPass   []gate.Origin `json:"broker-pass,omitempty"` // what the broker may reach without a credential, also in private networks
+	Rehearse     bool          `json:"rehearse,omitempty"`    // with phantoms only, and no name
+	AllowPhantom bool          `json:"allow-phantom,omitempty"`
+	Prove        ProveMode     `json:"prove"`
+	ProveHistory bool          `json:"prove-history,omitempty"`
+	Skip         []string      `json:"prove-skip,omitempty"`   // path patterns that the proof may leave unread
+	Proof        string        `json:"proof,omitempty"`        // a file for the statement
+	Forget       bool          `json:"prove-forget,omitempty"` // what is remembered of earlier leaks
 }
 
 // Secret is one secret of a request.
@@ -77,6 +81,9 @@ type Secret struct {
 	Ref             secret.Ref `json:"reference"`
 	RebuildOnChange bool       `json:"rebuild-on-change,omitempty"`
 	Waived          bool       `json:"waived,omitempty"` // too short to be proven, and the user knows
+	// Broker says where steps may use the secret. If it says anything, they never have the value.
+	Broker []gate.Route `json:"broker,omitempty"`
+	Seal   bool         `json:"seal,omitempty"` // steps with the secret have no network but the broker
 }
 
 // MarshalJSON writes the reference as the user does.
@@ -185,6 +192,9 @@ var ErrLeaked = errors.New("a secret is in the image")
 
 // ErrRecorded says that a secret is in the engine's record of the build only: a step printed it.
 var ErrRecorded = errors.New("a secret was in the builder's record of the build, which is deleted now")
+
+// ErrPhantom says that what stands in for a secret is in the image, which therefore has no name.
+var ErrPhantom = errors.New("the phantom of a secret is in the image: with the secret itself it would have leaked")
 
 // ErrUnproven says that not everything could be searched, so that the image has no name.
 var ErrUnproven = errors.New("the image could not be searched completely")

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tightlip/tightlip/broker/gate"
 	"github.com/tightlip/tightlip/finding"
 	"github.com/tightlip/tightlip/image"
 	"github.com/tightlip/tightlip/internal/redact"
@@ -40,6 +41,8 @@ type Tools struct {
 	Progress func(bytes int64)
 	// Done is called when the proof is over; may be nil.
 	Done func()
+	// Audit is called for each request that goes through the broker, by several goroutines at once; may be nil.
+	Audit func(gate.Event)
 	// Redacting is called with the redactor as soon as there are values to redact; may be nil.
 	Redacting func(*redact.Redactor)
 }
@@ -89,7 +92,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, set.Close(ctx)) }()
-	needles, err := needlesFor(r.Secrets, r.Prove, set)
+	needles, err := needlesFor(r, set, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -103,12 +106,25 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if t.Redacting != nil {
 		t.Redacting(redactor)
 	}
+	broker, err := openBroker(r, set, t.Audit)
+	if err != nil {
+		return nil, err
+	}
+	if broker != nil {
+		defer func() { err = errors.Join(err, broker.Close()) }()
+		if needles, err = needlesFor(r, set, withPhantoms); err != nil {
+			return nil, err
+		}
+	}
 	stage, clean, err := makeStage(t.StageDir)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, clean()) }()
-	job := Job{Request: r, Handoff: NewHandoff(set), Redact: redactor, Stage: stage}
+	job := Job{Request: r, Handoff: NewHandoff(set), Broker: broker, Redact: redactor, Stage: stage}
+	if broker != nil {
+		job.Handoff.standIn = broker.StandIn
+	}
 	dockerfile, err := prepare(&job, set, t)
 	if err != nil {
 		return nil, err
@@ -124,6 +140,9 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 // run is a build with everything at hand.
 func run(ctx context.Context, t Tools, job Job, engine Engine, needles *proof.Needles, d *source) (out *Outcome, err error) {
 	out = &Outcome{Engine: engine.Name()}
+	if err := canBroker(engine, job); err != nil {
+		return nil, err
+	}
 	if h, ok := engine.(interface{ KeepsHistory(context.Context) bool }); ok {
 		out.KeepsHistory = h.KeepsHistory(ctx)
 	}
@@ -149,7 +168,7 @@ func run(ctx context.Context, t Tools, job Job, engine Engine, needles *proof.Ne
 			return out, err
 		}
 	}
-	if err := out.refusal(job.Request.Prove); err != nil {
+	if err := out.refusal(job.Request); err != nil {
 		return out, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -250,9 +269,14 @@ func closeAll(images []image.Image) {
 }
 
 // refusal is why the image gets no name, if it gets none.
-func (o *Outcome) refusal(mode ProveMode) error {
+func (o *Outcome) refusal(r *Request) error {
+	isPhantom := func(f finding.Finding) bool { return f.Phantom }
 	switch {
-	case mode != ProveStrict || o.Proof == nil || o.Proof.Verdict == proof.Clean:
+	case r.Prove != ProveStrict || o.Proof == nil:
+		return nil
+	case o.Proof.Verdict == proof.Clean && slices.ContainsFunc(o.Findings, isPhantom) && !r.AllowPhantom:
+		return ErrPhantom
+	case o.Proof.Verdict == proof.Clean:
 		return nil
 	case o.Proof.Verdict == proof.Leaked && o.Recorded:
 		return ErrRecorded
@@ -271,14 +295,17 @@ func specs(secrets []Secret) []secret.Spec {
 	return out
 }
 
-// needlesFor makes needles of the values in set.
-func needlesFor(secrets []Secret, mode ProveMode, set *secret.Set) (*proof.Needles, error) {
+// needlesFor makes needles of the values in set, and of what more adds to them; it may be nil.
+func needlesFor(r *Request, set *secret.Set, more func([]proof.Secret, *Request) []proof.Secret) (*proof.Needles, error) {
 	var values []proof.Secret
-	for _, s := range secrets {
+	for _, s := range r.Secrets {
 		lease, _ := set.Get(s.ID)
 		// Without a proof, a short value is only to be redacted.
-		waived := s.Waived || mode == ProveOff
+		waived := s.Waived || r.Prove == ProveOff
 		values = append(values, proof.Secret{ID: s.ID, Value: lease.Value, Waived: waived})
+	}
+	if more != nil {
+		values = more(values, r)
 	}
 	needles, err := proof.NewNeedles(values)
 	if short := (*proof.TooShortError)(nil); errors.As(err, &short) {

@@ -17,16 +17,25 @@ import (
 func (a *app) auditCommand() *cobra.Command {
 	format := "text"
 	cmd := &cobra.Command{
-		Use:   "audit [flags] FILE",
+		Use:   "audit [flags] [FILE]",
 		Short: "Show what went through a broker",
-		Long: `Print the requests in a file that "tightlip broker --audit" wrote: how many went to each origin, with which secret and what verdict,
-and each one that was refused. - is standard input.
+		Long: `Print what the steps of the last build asked the broker for: how many requests went to each origin, with which secret and what verdict,
+and each one that was refused. FILE is another one that "tightlip build --audit" or "tightlip broker --audit" wrote; - is standard input.
 
 Exit codes: 0 printed; 2 the file cannot be read.`,
-		Example: `  tightlip audit audit.jsonl
+		Example: `  tightlip audit
+  tightlip audit audit.jsonl
   tightlip audit --format json audit.jsonl`,
-		Args: exactArgs(1, "a file that tightlip broker --audit wrote, or -"),
-		RunE: func(_ *cobra.Command, args []string) error { return a.runAudit(args[0], format) },
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) (err error) {
+			var name string
+			if len(args) == 1 {
+				name = args[0]
+			} else if name, err = a.lastAudit(); err != nil {
+				return err
+			}
+			return a.runAudit(name, format)
+		},
 	}
 	cmd.Flags().StringVar(&format, "format", format, "text, or json for one object on standard output")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
@@ -77,15 +86,25 @@ type auditLine struct {
 func summarise(events []gate.Event) []auditLine {
 	lines := []auditLine{}
 	for _, e := range events {
-		i := slices.IndexFunc(lines, func(l auditLine) bool { return l.Origin == e.Origin && l.Secret == e.Secret && l.Verdict == e.Verdict })
-		if i < 0 {
-			i = len(lines)
-			lines = append(lines, auditLine{Origin: e.Origin, Secret: e.Secret, Verdict: e.Verdict})
-		}
-		lines[i].Requests++
-		lines[i].Bytes += e.Bytes
-		lines[i].Millis += e.Millis
+		lines = sum(lines, e)
 	}
+	return sorted(lines)
+}
+
+// sum adds an event to the line of its kind.
+func sum(lines []auditLine, e gate.Event) []auditLine {
+	i := slices.IndexFunc(lines, func(l auditLine) bool { return l.Origin == e.Origin && l.Secret == e.Secret && l.Verdict == e.Verdict })
+	if i < 0 {
+		i = len(lines)
+		lines = append(lines, auditLine{Origin: e.Origin, Secret: e.Secret, Verdict: e.Verdict})
+	}
+	lines[i].Requests++
+	lines[i].Bytes += e.Bytes
+	lines[i].Millis += e.Millis
+	return lines
+}
+
+func sorted(lines []auditLine) []auditLine {
 	slices.SortStableFunc(lines, func(a, b auditLine) int {
 		return cmp.Or(cmp.Compare(a.Origin, b.Origin), cmp.Compare(a.Secret, b.Secret), cmp.Compare(a.Verdict, b.Verdict))
 	})
@@ -103,7 +122,7 @@ func printAudit(w io.Writer, events []gate.Event) error {
 	}
 	for _, e := range events {
 		if e.Verdict == gate.Refused {
-			fmt.Fprintf(w, "%s %s\n", e.Time.Format(time.RFC3339), quoted(eventText(e)))
+			fmt.Fprintf(w, "%s %s\n", e.Time.Format(time.RFC3339), quoted(stepText(e)+eventText(e)))
 		}
 	}
 	return nil

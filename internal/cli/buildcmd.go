@@ -27,6 +27,9 @@ type buildOptions struct {
 	format  string
 	dryRun  bool
 	engine  engineFlags
+	broker  brokerFlags
+
+	requests *requestLog // of the broker
 }
 
 // engineFlags choose and tune the engine.
@@ -101,6 +104,9 @@ func ownBuildFlags(cmd *cobra.Command, o *buildOptions) {
 	flags.StringVar(&o.format, "format", "text", "text, or json for one object on standard output")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	o.engine.add(flags)
+	o.broker.add(cmd)
+	flags.BoolVar(&r.Rehearse, "rehearse", false, "build with phantoms in place of all secrets, show where they end up, and name nothing")
+	flags.BoolVar(&r.AllowPhantom, "allow-phantom", false, "name the image although the phantom of a secret is in it")
 	complete := func(name string, values ...string) {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
@@ -134,6 +140,9 @@ func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOption
 	if r.Secrets, err = secrets(cfg, o.secrets, o.waived); err != nil {
 		return err
 	}
+	if err := o.broker.apply(cfg, r); err != nil {
+		return err
+	}
 	if err := proof.CheckSkip(r.Skip); err != nil {
 		return usageError(err, "--prove-skip takes the patterns of a shell, without **")
 	}
@@ -149,8 +158,10 @@ func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOption
 		return err
 	}
 	tools.Engine = a.engineFor(cfg)
+	o.requests = newRequestLog(cfg, o.broker.audit)
+	tools.Audit = o.requests.write
 	out, err := build.Run(ctx, r, tools)
-	return a.finishBuild(o, out, err)
+	return a.finishBuild(o, out, errors.Join(err, o.requests.close()))
 }
 
 // finishBuild reports what came of a build, whether it failed or not.
@@ -178,6 +189,7 @@ func (a *app) finishBuild(o *buildOptions, out *build.Outcome, err error) error 
 		return err
 	}
 	if o.request.Call == "" || o.request.Call == "build" {
+		a.brokerNotes(o.requests)
 		rep.Text(a.streams.Err, "tightlip: ")
 		a.notes(o, out)
 	}

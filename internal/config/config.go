@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tightlip/tightlip/broker/gate"
 	"github.com/tightlip/tightlip/internal/suggest"
 	"github.com/tightlip/tightlip/secret"
 )
@@ -36,16 +37,19 @@ type Config struct {
 	Allow       []string      // schemes that references of the project's file may have besides the harmless ones
 	Secrets     []Secret      // those of the user's file, then those of the project's; the latter replace the former
 
-	userFile string
-	origins  map[string]Origin // by setting name
+	BrokerPass []gate.Origin // what the broker may reach without a credential
+	userFile   string
+	origins    map[string]Origin // by setting name
 }
 
-// Secret is an entry of a file's secrets. It is used only if a flag asks for its id.
+// Secret is an entry of a file's secrets. It is used if a flag asks for its id, or if steps use it through the broker.
 type Secret struct {
 	ID              string
 	Ref             secret.Ref // zero if the entry has no from; paths of files are absolute
 	RebuildOnChange bool       // a changed value runs the steps that use it again
 	Waive           bool       // the value may be too short to prove
+	Broker          []gate.Route
+	Seal            bool // steps with it have no network but the broker
 	Origin          Origin
 }
 
@@ -216,6 +220,7 @@ func (l *loader) file(path string, kind Kind, mustExist bool) {
 	for _, v := range parsed.values {
 		l.apply(v.setting, v.text, v.origin)
 	}
+	l.config.BrokerPass = append(l.config.BrokerPass, parsed.pass...)
 	for _, s := range parsed.secrets {
 		l.addSecret(s, filepath.Dir(path))
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tightlip/tightlip/broker/gate"
 	"github.com/tightlip/tightlip/internal/suggest"
 	"github.com/tightlip/tightlip/secret"
 	"go.yaml.in/yaml/v3"
@@ -15,6 +16,7 @@ import (
 type parsed struct {
 	values  []value
 	secrets []Secret
+	pass    []gate.Origin
 }
 
 type value struct {
@@ -73,7 +75,7 @@ func (p *parser) document(data []byte) *yaml.Node {
 
 // top reads the whole of the file.
 func (p *parser) top(root *yaml.Node) {
-	known := []string{"version", "secrets"}
+	known := []string{"version", "secrets", "broker"}
 	for _, s := range settings {
 		if section, _, _ := strings.Cut(s.key, "."); section != "" && !slices.Contains(known, section) {
 			known = append(known, section)
@@ -89,6 +91,8 @@ func (p *parser) top(root *yaml.Node) {
 			}
 		case "secrets":
 			p.secretsSection(node)
+		case "broker":
+			p.brokerSection(node)
 		case "allow":
 			p.allow(key, node)
 		default:
@@ -154,7 +158,7 @@ func (p *parser) secretsSection(node *yaml.Node) {
 // secret reads one entry.
 func (p *parser) secret(id string, key, node *yaml.Node) Secret {
 	s := Secret{ID: id, Origin: p.at(key)}
-	p.mapping(node, "secret "+id, []string{"from", "rebuild", "waive", "broker"}, func(name string, key, v *yaml.Node) {
+	p.mapping(node, "secret "+id, []string{"from", "rebuild", "waive", "broker", "seal"}, func(name string, key, v *yaml.Node) {
 		switch name {
 		case "from":
 			s.Ref, s.Origin = p.ref(v), p.at(v)
@@ -169,10 +173,40 @@ func (p *parser) secret(id string, key, node *yaml.Node) Secret {
 				p.fail(v, "waive must be true or false", "")
 			}
 		case "broker":
-			p.fail(key, "broker is not supported by this version", "remove it")
+			var err error
+			s.Broker, err = gate.DecodeRoutes(id, v)
+			p.policyErrors(v, err)
+		case "seal":
+			s.Seal = v.Value == "true"
+			if v.Kind != yaml.ScalarNode || v.ShortTag() != "!!bool" {
+				p.fail(v, "seal must be true or false", "")
+			}
 		}
 	})
+	if s.Seal && len(s.Broker) == 0 {
+		p.fail(key, "seal leaves steps nothing but the broker, which the secret "+id+" has no route for", "add broker: [{origin: https://npm.corp.example, attach: bearer}]")
+	}
 	return s
+}
+
+// policyErrors reports what is wrong with a part of the broker's policy.
+func (p *parser) policyErrors(n *yaml.Node, err error) {
+	for _, e := range gate.PolicyErrors(err) {
+		at := *n
+		if e.Line > 0 {
+			at.Line, at.Column = e.Line, e.Column
+		}
+		p.fail(&at, e.Problem, e.Try)
+	}
+}
+
+// brokerSection reads what holds for all secrets that are used through the broker.
+func (p *parser) brokerSection(node *yaml.Node) {
+	p.mapping(node, "broker", []string{"pass"}, func(_ string, _, v *yaml.Node) {
+		var err error
+		p.pass, err = gate.DecodeOrigins(v)
+		p.policyErrors(v, err)
+	})
 }
 
 func (p *parser) ref(node *yaml.Node) secret.Ref {

@@ -91,7 +91,13 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error)
 	if err != nil {
 		return nil, err
 	}
-	o, err := options(e.cli, job, e.streams.In)
+	own := map[string][]byte{}
+	if translated != nil && job.Broker != nil {
+		if own, err = e.addSteps(&job, translated); err != nil {
+			return nil, err
+		}
+	}
+	o, err := options(e.cli, job, own, e.streams.In)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +144,7 @@ func (e *Engine) solve(ctx context.Context, o *bx.Options, job build.Job, res *r
 	if err != nil {
 		return err
 	}
-	w := newRedacting(printer, job.Redact)
+	w := newRedacting(printer, job.Redact, res.translated)
 	parts, err := e.parts(ctx, o, w)
 	if err == nil {
 		err = e.solveParts(ctx, o, parts, w, res)

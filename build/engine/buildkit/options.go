@@ -22,8 +22,8 @@ import (
 	"github.com/tightlip/tightlip/build/output"
 )
 
-// options translates a job into buildx's terms, as buildx's own build command does. The outputs are left out.
-func options(cli command.Cli, job build.Job, stdin io.Reader) (bx.Options, error) {
+// options translates a job, and what its steps mount of our own by id, into buildx's terms, as buildx's own build command does. The outputs are left out.
+func options(cli command.Cli, job build.Job, own map[string][]byte, stdin io.Reader) (bx.Options, error) {
 	r := job.Request
 	o := bx.Options{
 		Inputs: bx.Inputs{
@@ -70,7 +70,7 @@ func options(cli command.Cli, job build.Job, stdin io.Reader) (bx.Options, error
 	}
 	o.SourcePolicy, err = bx.ReadSourcePolicy()
 	p.note(err)
-	p.note(p.attach(&o, cli, job))
+	p.note(p.attach(&o, cli, job, own))
 	p.note(replaceDockerfile(&o, job))
 	return o, p.err
 }
@@ -146,7 +146,7 @@ func (p *parsed) attests(r *build.Request) map[string]*string {
 }
 
 // attach adds what BuildKit may ask us for during the build: registry credentials, secrets, and SSH agents.
-func (p *parsed) attach(o *bx.Options, cli command.Cli, job build.Job) error {
+func (p *parsed) attach(o *bx.Options, cli command.Cli, job build.Job, own map[string][]byte) error {
 	specs, err := buildflags.ParseSSHSpecs(job.Request.SSH)
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func (p *parsed) attach(o *bx.Options, cli command.Cli, job build.Job) error {
 	auth := authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{
 		AuthConfigProvider: dockerconfig.LoadAuthConfig(cli),
 	})
-	o.Session = append(o.Session, auth, attachSecrets(job.Handoff), ssh)
+	o.Session = append(o.Session, auth, attachSecrets(job.Handoff, own), attachSSH(ssh, job.Broker))
 	return nil
 }
 

@@ -2,11 +2,13 @@ package buildkit
 
 import (
 	"bytes"
+	"strings"
 	"sync"
 
 	"github.com/docker/buildx/util/progress"
 	"github.com/moby/buildkit/client"
 	"github.com/opencontainers/go-digest"
+	"github.com/tightlip/tightlip/dockerfile/translate"
 	"github.com/tightlip/tightlip/internal/redact"
 )
 
@@ -15,6 +17,8 @@ import (
 type redacting struct {
 	progress.Writer
 	redact *redact.Redactor
+	// names puts the user's instructions in the place of translated ones.
+	names func(string) string
 
 	mu   sync.Mutex
 	logs map[logKey]*openLog
@@ -32,8 +36,31 @@ type openLog struct {
 	last   client.VertexLog
 }
 
-func newRedacting(w progress.Writer, r *redact.Redactor) *redacting {
-	return &redacting{Writer: w, redact: r, logs: map[logKey]*openLog{}}
+func newRedacting(w progress.Writer, r *redact.Redactor, t *translate.Result) *redacting {
+	return &redacting{Writer: w, redact: r, names: namesOf(t), logs: map[logKey]*openLog{}}
+}
+
+// namesOf shows steps that are led through the broker as the user wrote them, in one line.
+func namesOf(t *translate.Result) func(string) string {
+	texts := map[string]string{} // by what the step mounts
+	if t != nil {
+		for _, s := range t.Steps {
+			if first, rest, _ := strings.Cut(s.Text, "\n"); s.Broker != "" {
+				if rest != "" {
+					first += " …"
+				}
+				texts[s.Broker] = first
+			}
+		}
+	}
+	return func(name string) string {
+		for mount, text := range texts {
+			if at := strings.Index(name, "RUN "); at >= 0 && strings.Contains(name, mount) {
+				return name[:at] + text
+			}
+		}
+		return name
+	}
 }
 
 // Write implements progress.Writer. It changes copies only: the status is also the caller's.
@@ -49,7 +76,7 @@ func (w *redacting) Write(s *client.SolveStatus) {
 			clean.Logs = append(clean.Logs, w.flush(v.Digest)...)
 		}
 		c := *v
-		c.Name, c.Error = w.redact.String(v.Name), w.redact.String(v.Error)
+		c.Name, c.Error = w.redact.String(w.names(v.Name)), w.redact.String(v.Error)
 		if v.ProgressGroup != nil {
 			g := v.ProgressGroup.CloneVT()
 			g.Name = w.redact.String(g.Name)

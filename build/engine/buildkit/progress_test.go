@@ -55,7 +55,7 @@ func newTestWriter(t *testing.T) (*redacting, *collector) {
 		t.Fatal(err)
 	}
 	c := &collector{}
-	return newRedacting(c, redact.New(n)), c
+	return newRedacting(c, redact.New(n), nil), c
 }
 
 func TestRedactingCoversEveryField(t *testing.T) {

@@ -2,6 +2,7 @@ package buildkit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,9 @@ import (
 	"github.com/moby/buildkit/session/secrets"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	"github.com/tightlip/tightlip/build"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // checkSizes refuses before the build what BuildKit's client would refuse in the middle of it.
@@ -25,12 +29,33 @@ func checkSizes(set *build.Handoff) error {
 	return nil
 }
 
-// secretStore is BuildKit's view of a handoff.
-type secretStore struct{ handoff *build.Handoff }
+// secretStore is BuildKit's view of a handoff, and of what the steps of tightlip itself mount.
+type secretStore struct {
+	handoff *build.Handoff
+	own     map[string][]byte // by id; they may be larger than BuildKit's client lets secrets be
+}
 
 // attachSecrets answers BuildKit's requests for secrets over the build's session.
-func attachSecrets(h *build.Handoff) session.Attachable {
-	return secretsprovider.NewSecretProvider(secretStore{h})
+func attachSecrets(h *build.Handoff, own map[string][]byte) session.Attachable {
+	return secretServer{secretStore{h, own}}
+}
+
+// secretServer is secretsprovider's without its limit: checkSizes holds the user's secrets to that.
+type secretServer struct{ store secrets.SecretStore }
+
+// Register implements session.Attachable.
+func (s secretServer) Register(server *grpc.Server) { secrets.RegisterSecretsServer(server, s) }
+
+// GetSecret implements secrets.SecretsServer.
+func (s secretServer) GetSecret(ctx context.Context, r *secrets.GetSecretRequest) (*secrets.GetSecretResponse, error) {
+	data, err := s.store.GetSecret(ctx, r.ID)
+	if errors.Is(err, secrets.ErrNotFound) {
+		return nil, status.Error(codes.NotFound, err.Error())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &secrets.GetSecretResponse{Data: data}, nil
 }
 
 // ownRequests begin the ids under which BuildKit itself looks for the credentials of a remote context.
@@ -38,6 +63,9 @@ var ownRequests = []string{"GIT_AUTH_", "HTTP_AUTH_"}
 
 // GetSecret implements secrets.SecretStore.
 func (s secretStore) GetSecret(ctx context.Context, id string) ([]byte, error) {
+	if data, ok := s.own[id]; ok {
+		return data, nil
+	}
 	own := slices.ContainsFunc(ownRequests, func(prefix string) bool { return strings.HasPrefix(id, prefix) })
 	if own && !s.handoff.Has(id) {
 		return nil, fmt.Errorf("secret %s: %w", id, secrets.ErrNotFound)

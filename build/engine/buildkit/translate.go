@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/docker/buildx/builder"
@@ -21,10 +22,10 @@ func (e *Engine) translate(ctx context.Context, job *build.Job) (*translate.Resu
 		text = job.Original
 	}
 	f, err := dockerfile.Parse(job.DockerfilePath, text)
-	if text == nil || err != nil || f.Syntax() != "" {
+	if text == nil || err != nil || f.Syntax() != "" && job.Broker == nil {
 		return nil, nil // what cannot be parsed is BuildKit's to report
 	}
-	o := translate.Options{NoFiles: true}
+	o := translate.Options{NoFiles: true, BuildArgs: build.Arguments(job.Request.BuildArg), Brokered: brokered(job)}
 	// Asking takes time, and most files need nothing.
 	if r, err := translate.For(translate.Builder{Mounts: true}, f, o); err == nil && len(r.Steps) == 0 {
 		return nil, nil
@@ -33,7 +34,17 @@ func (e *Engine) translate(ctx context.Context, job *build.Job) (*translate.Resu
 	if err != nil {
 		return nil, err
 	}
+	if f.Syntax() != "" { // it brings a frontend of its own
+		builder = translate.Builder{Mounts: true, SecretEnv: true, Heredocs: true, NoExecSecrets: builder.NoExecSecrets}
+	}
 	r, err := translate.For(builder, f, o)
+	if err == nil && slices.ContainsFunc(r.Steps, func(s translate.Step) bool { return s.Broker != "" }) {
+		err = e.translateWithBases(ctx, job, func(base func(name, platform string) (translate.Base, error)) (err error) {
+			o.Base = base
+			r, err = translate.For(builder, f, o)
+			return err
+		})
+	}
 	if err != nil {
 		var e *translate.Error
 		if errors.As(err, &e) {
@@ -63,6 +74,7 @@ func (e *Engine) knows(ctx context.Context) (translate.Builder, error) {
 			return all, err
 		}
 		all.Heredocs, all.SecretEnv = all.Heredocs && one.Heredocs, all.SecretEnv && one.SecretEnv
+		all.NoExecSecrets = all.NoExecSecrets || one.NoExecSecrets
 	}
 	return all, nil
 }
@@ -77,7 +89,7 @@ func (e *Engine) nodeKnows(ctx context.Context, n builder.Node) (translate.Build
 			return translate.Builder{}, fmt.Errorf("asking Docker for its version: %w", err)
 		}
 		major, _ := version(v.Version)
-		return translate.Builder{Heredocs: major >= 23, SecretEnv: major >= 28}, nil
+		return translate.Builder{Heredocs: major >= 23, SecretEnv: major >= 28, NoExecSecrets: major < 23}, nil
 	}
 	c, err := n.Driver.Client(ctx)
 	if err != nil {
@@ -89,7 +101,7 @@ func (e *Engine) nodeKnows(ctx context.Context, n builder.Node) (translate.Build
 	}
 	major, minor := version(strings.TrimPrefix(info.BuildkitVersion.Version, "v"))
 	unknown := major == 0 && minor == 0
-	return translate.Builder{Heredocs: unknown || major > 0 || minor >= 10, SecretEnv: major > 0 || minor >= 16}, nil
+	return translate.Builder{Heredocs: unknown || major > 0 || minor >= 10, SecretEnv: major > 0 || minor >= 16, NoExecSecrets: !unknown && major == 0 && minor < 10}, nil
 }
 
 // version reads the first two numbers of a version.

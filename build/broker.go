@@ -1,0 +1,82 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tightlip/tightlip/broker/gate"
+	"github.com/tightlip/tightlip/proof"
+	"github.com/tightlip/tightlip/secret"
+)
+
+// Brokers is implemented by engines whose steps can use secrets through the broker.
+type Brokers interface {
+	// Brokers is an error that says what to use instead, if this engine cannot do it.
+	Brokers(r *Request) error
+}
+
+// brokered tells whether steps use any secret without having it.
+func (r *Request) brokered() bool {
+	return slices.ContainsFunc(r.Secrets, func(s Secret) bool { return len(s.Broker) > 0 })
+}
+
+// Sealed tells whether steps with a secret have no network but the broker.
+func (r *Request) Sealed(id string) bool {
+	return slices.ContainsFunc(r.Secrets, func(s Secret) bool { return s.ID == id && s.Seal })
+}
+
+// policy joins what the request says of each secret.
+func (r *Request) policy() gate.Policy {
+	p := gate.Policy{Pass: r.BrokerPass}
+	for _, s := range r.Secrets {
+		p.Routes = append(p.Routes, s.Broker...)
+	}
+	return p
+}
+
+// openBroker makes the broker of a build, which is nil if no secret needs one.
+func openBroker(r *Request, set *secret.Set, audit func(gate.Event)) (*gate.Steps, error) {
+	if !r.brokered() {
+		return nil, nil
+	}
+	values := map[string]secret.Value{}
+	for id, lease := range set.All() {
+		values[id] = lease.Value
+	}
+	steps, err := gate.NewSteps(gate.Options{Policy: r.policy(), Secrets: values, Audit: audit})
+	if err != nil {
+		var hint interface{ Hint() string }
+		try := ""
+		if errors.As(err, &hint) {
+			try = hint.Hint()
+		}
+		return nil, &UsageError{Err: fmt.Errorf("broker: %w", err), Try: try}
+	}
+	return steps, nil
+}
+
+// withPhantoms are needles of the secrets, and of what stands in for them in the steps of this and other builds.
+func withPhantoms(secrets []proof.Secret, r *Request) []proof.Secret {
+	for _, s := range r.Secrets {
+		if len(s.Broker) > 0 || r.Rehearse {
+			secrets = append(secrets, proof.Secret{ID: s.ID, Value: gate.PhantomMark(s.ID), Phantom: true})
+		}
+	}
+	return secrets
+}
+
+// canBroker refuses a build with a broker that the engine, or the place of its Dockerfile, has no way for.
+func canBroker(e Engine, job Job) error {
+	if job.Broker == nil {
+		return nil
+	}
+	b, ok := e.(Brokers)
+	if !ok {
+		return usage("--engine docker or --engine embedded", "the engine %s cannot let steps use secrets without having them", e.Name())
+	}
+	if job.Original == nil {
+		return usage("a local Dockerfile and a local context", "the broker has to change steps of the Dockerfile, which is not here to be read")
+	}
+	return b.Brokers(job.Request)
+}

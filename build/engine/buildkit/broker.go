@@ -1,0 +1,192 @@
+package buildkit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/platforms"
+	"github.com/docker/buildx/builder"
+	"github.com/docker/buildx/util/dockerutil/dockerconfig"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/client/llb/sourceresolver"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/session"
+	"github.com/moby/buildkit/session/auth/authprovider"
+	"github.com/moby/buildkit/session/sshforward"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/tightlip/tightlip/broker/gate"
+	"github.com/tightlip/tightlip/broker/shimbin"
+	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/dockerfile/translate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+)
+
+// Brokers implements build.Brokers.
+func (e *Engine) Brokers(*build.Request) error { return nil }
+
+// brokered are the options of a translation that leads steps through the broker; nil if there is none.
+func brokered(job *build.Job) *translate.Brokered {
+	if job.Broker == nil {
+		return nil
+	}
+	return &translate.Brokered{Uses: job.Broker.Uses, Sealed: job.Request.Sealed}
+}
+
+// translateWithBases translates with the configs of base images at hand, as the builder sees them: a step is led through the broker
+// together with its shell.
+func (e *Engine) translateWithBases(ctx context.Context, job *build.Job, do func(base func(name, platform string) (translate.Base, error)) error) error {
+	for _, n := range e.nodes {
+		if n.Err != nil || n.Driver == nil {
+			continue
+		}
+		c, err := n.Driver.Client(ctx)
+		if err != nil {
+			return fmt.Errorf("connecting to the builder: %w", err)
+		}
+		auth := authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{AuthConfigProvider: dockerconfig.LoadAuthConfig(e.cli)})
+		var doErr error
+		_, err = c.Build(ctx, client.SolveOpt{Session: []session.Attachable{auth}}, "tightlip", func(ctx context.Context, gw gateway.Client) (*gateway.Result, error) {
+			doErr = do(func(name, platform string) (translate.Base, error) { return baseOf(ctx, gw, job, name, platform), nil })
+			return gateway.NewResult(), nil
+		}, nil)
+		return errors.Join(doErr, err)
+	}
+	return errors.New("no node of the builder answers")
+}
+
+// baseOf is the config of an image. One that cannot be had is the builder's to report.
+func baseOf(ctx context.Context, gw gateway.Client, job *build.Job, name, platform string) translate.Base {
+	var p *ocispecs.Platform
+	if platform == "" && len(job.Request.Platform) > 0 {
+		platform, _, _ = strings.Cut(job.Request.Platform[0], ",")
+	}
+	if parsed, err := platforms.Parse(platform); err == nil && platform != "" {
+		p = &parsed
+	}
+	_, _, text, err := gw.ResolveImageConfig(ctx, name, sourceresolver.Opt{ImageOpt: &sourceresolver.ResolveImageOpt{Platform: p}})
+	if err != nil {
+		return translate.Base{}
+	}
+	// Docker's config has more than OCI's.
+	var img struct {
+		Config struct {
+			User                string
+			Shell, OnBuild, Env []string
+		} `json:"config"`
+	}
+	if json.Unmarshal(text, &img) != nil {
+		return translate.Base{}
+	}
+	return translate.Base{User: img.Config.User, Shell: img.Config.Shell, OnBuild: img.Config.OnBuild, Env: img.Config.Env}
+}
+
+// addSteps tells the broker of the steps that use it, and returns what they mount beside the user's secrets.
+func (e *Engine) addSteps(job *build.Job, r *translate.Result) (map[string][]byte, error) {
+	own := map[string][]byte{}
+	for id, text := range r.Scripts {
+		own[id] = []byte(text)
+	}
+	for _, s := range r.Steps {
+		if s.Broker == "" {
+			continue
+		}
+		seal := slices.ContainsFunc(s.Brokered, job.Request.Sealed)
+		if err := job.Broker.Add(gate.Step{Name: s.Broker, Label: gate.StepLabel(s.Line), Secrets: s.Brokered, Seal: seal}); err != nil {
+			return nil, err
+		}
+		if own[translate.ShimID] != nil {
+			continue
+		}
+		arch, err := e.architecture()
+		if err != nil {
+			return nil, err
+		}
+		if own[translate.ShimID], err = shimbin.For(arch); err != nil {
+			return nil, err
+		}
+	}
+	return own, nil
+}
+
+// architecture is that of the builder's machine, on which all of its steps can run programs.
+func (e *Engine) architecture() (string, error) {
+	arch := ""
+	for _, n := range e.nodes {
+		if n.Err != nil || n.Driver == nil {
+			continue
+		}
+		native := platforms.DefaultSpec().Architecture
+		if list := nativeOf(n); list != "" {
+			native = list
+		}
+		if arch != "" && arch != native {
+			return "", &build.UsageError{
+				Err: fmt.Errorf("the builder has machines of the architectures %s and %s, and the broker needs one that is the same for all", arch, native),
+				Try: "a builder with one node: docker buildx use NAME",
+			}
+		}
+		arch = native
+	}
+	return arch, nil
+}
+
+// nativeOf is the architecture that a node lists first.
+func nativeOf(n builder.Node) string {
+	if len(n.Platforms) == 0 {
+		return ""
+	}
+	return n.Platforms[0].Architecture
+}
+
+// attachSSH answers requests for SSH agents, and for the broker.
+func attachSSH(agents session.Attachable, broker *gate.Steps) session.Attachable {
+	server, ok := agents.(sshforward.SSHServer)
+	if broker == nil || !ok {
+		return agents
+	}
+	return &sshServer{server, broker}
+}
+
+type sshServer struct {
+	sshforward.SSHServer
+	broker *gate.Steps
+}
+
+// Register implements session.Attachable.
+func (s *sshServer) Register(server *grpc.Server) { sshforward.RegisterSSHServer(server, s) }
+
+// CheckAgent implements sshforward.SSHServer.
+func (s *sshServer) CheckAgent(ctx context.Context, r *sshforward.CheckAgentRequest) (*sshforward.CheckAgentResponse, error) {
+	if s.broker.Has(r.ID) {
+		return &sshforward.CheckAgentResponse{}, nil
+	}
+	return s.SSHServer.CheckAgent(ctx, r)
+}
+
+// ForwardAgent implements sshforward.SSHServer: BuildKit carries any bytes, not only an agent's.
+func (s *sshServer) ForwardAgent(stream sshforward.SSH_ForwardAgentServer) error {
+	md, _ := metadata.FromIncomingContext(stream.Context())
+	id := sshforward.DefaultID
+	if v := md[sshforward.KeySSHID]; len(v) > 0 {
+		id = v[0]
+	}
+	if !s.broker.Has(id) {
+		return s.SSHServer.ForwardAgent(stream)
+	}
+	conn := newStreamConn(stream)
+	defer conn.Close()
+	if err := s.broker.Serve(id, conn); err != nil {
+		return err
+	}
+	select {
+	case <-conn.closed:
+		return nil
+	case <-stream.Context().Done():
+		return stream.Context().Err()
+	}
+}

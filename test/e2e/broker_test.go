@@ -1,0 +1,248 @@
+package e2e
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tightlip/tightlip/internal/enginetest"
+)
+
+// origin is a private server that steps use a credential at. It shows nothing without it.
+type origin struct {
+	*httptest.Server
+	want string // the Authorization header
+
+	mu    sync.Mutex
+	asked []string
+}
+
+func newOrigin(t testing.TB, want string) *origin {
+	o := &origin{want: want}
+	o.Server = httptest.NewServer(http.HandlerFunc(o.serve))
+	t.Cleanup(o.Close)
+	return o
+}
+
+func (o *origin) serve(w http.ResponseWriter, r *http.Request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.asked = append(o.asked, r.URL.Path)
+	if r.Header.Get("Authorization") != o.want {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	fmt.Fprintf(w, "private %s\n", r.URL.Path)
+}
+
+func (o *origin) paths() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.asked)
+}
+
+// brokeredEngines are those whose steps can use secrets through the broker.
+var brokeredEngines = append(slices.Clone(engines),
+	engine{"oldest docker", func(t testing.TB) *enginetest.Box { return enginetest.NewBox(t, enginetest.StartOldestDocker(t)) }},
+	engine{"containerd's store", func(t testing.TB) *enginetest.Box { return enginetest.NewBox(t, enginetest.StartDockerContainerd(t)) }},
+)
+
+// flag is the engine's name on the command line.
+func (e engine) flag() string {
+	if e.name == "embedded" {
+		return e.name
+	}
+	return "docker"
+}
+
+// brokered has steps of all kinds that use a secret; SERVER is where.
+const brokered = base + `RUN mkdir -m 1777 /tmp
+RUN --mount=type=secret,id=npm,required=true wget -q -O /file SERVER/file && cp /run/secrets/npm /tmp/seen && grep -q phantom /tmp/seen && rm /tmp/seen
+RUN --mount=type=secret,id=npm wget -q -O /piped SERVER/piped; test -n "$HTTPS_PROXY" && test "$http_proxy" = "$HTTP_PROXY" && test -s "$SSL_CERT_FILE"
+RUN --mount=type=secret,id=npm ["/bin/wget","-q","-O","/exec","SERVER/exec"]
+USER 1000:1000
+RUN --mount=type=secret,id=npm,uid=1000 cat /run/secrets/npm | grep -q phantom && wget -q -O /tmp/user SERVER/user
+USER 0:0
+RUN test -z "$HTTP_PROXY$http_proxy$SSL_CERT_FILE" && test ! -e /run/secrets/npm && cat /file /piped /exec /tmp/user > /all
+`
+
+// TestBroker: steps use a secret that they never have, nothing of it is in the image, and a second build asks for nothing.
+func TestBroker(t *testing.T) {
+	onEachOf(t, brokeredEngines, func(t *testing.T, e engine) {
+		b := e.box(t)
+		value := enginetest.PlainCanary()
+		o := newOrigin(t, "Bearer "+value)
+		b.Env["NPM_TOKEN"] = value
+		project(b, strings.ReplaceAll(brokered, "SERVER", o.URL))
+		b.Write("tightlip.yaml", []byte("version: 1\nsecrets:\n  npm: {from: env:NPM_TOKEN, broker: [{origin: \""+o.URL+"\", attach: bearer}]}\n"))
+		args := []string{"build", "--engine", e.flag(), "--progress", "plain", "-o", "type=tar,dest=out.tar", "--audit", "audit.jsonl", "."}
+		r := b.Tightlip(args...)
+		wantCode(t, r, 0)
+		enginetest.NoTraces(t, "the output", r.All(), value)
+		wantText(t, r.Stderr, o.URL+": 4 allowed with npm", "proven", "RUN --mount=type=secret,id=npm,required=true wget")
+		if got := o.paths(); !slices.Equal(got, []string{"/file", "/piped", "/exec", "/user"}) {
+			t.Errorf("the origin was asked for %q", got)
+		}
+		wantCode(t, enginetest.Finish(t, b.Command("tar", "-xf", "out.tar", "all")), 0)
+		if got := string(readFile(t, filepath.Join(b.Work, "all"))); got != "private /file\nprivate /piped\nprivate /exec\nprivate /user\n" {
+			t.Errorf("the steps got %q", got)
+		}
+		text := string(readFile(t, filepath.Join(b.Work, "audit.jsonl")))
+		enginetest.NoTraces(t, "the audit", text, value)
+		wantText(t, text, `"step":"line-5"`, `"path":"/file"`, `"verdict":"allowed"`, `"step":"line-9"`)
+		r = b.Tightlip("audit")
+		wantCode(t, r, 0)
+		wantText(t, r.Stdout, "ORIGIN", o.URL+"  npm     allowed  4")
+		r = b.Tightlip(args...)
+		wantCode(t, r, 0)
+		if n := len(o.paths()); n != 4 {
+			t.Errorf("steps from the cache asked again:\n%s", r.Stderr)
+		}
+	})
+}
+
+// TestBrokerSeal: a sealed step reaches what the policy names, and nothing else.
+func TestBrokerSeal(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		b := e.box(t)
+		value := enginetest.PlainCanary()
+		o, passed, other := newOrigin(t, "Bearer "+value), newOrigin(t, ""), newOrigin(t, "")
+		b.Env["NPM_TOKEN"] = value
+		project(b, base+`RUN --mount=type=secret,id=npm wget -q -O /ours `+o.URL+`/ours && wget -q -O /passed `+passed.URL+`/passed
+RUN --mount=type=secret,id=npm ! wget -q -O /other `+other.URL+`/other && ! http_proxy= wget -q -T 2 -O /direct `+o.URL+`/direct && test $(ls /sys/class/net | wc -w) = 1
+`)
+		r := b.Tightlip("build", "--engine", e.flag(), "--progress", "plain", "--secret", "id=npm,env=NPM_TOKEN", "--broker", "npm="+o.URL+":bearer", "--broker-pass", passed.URL, "--seal", "-o", "type=tar,dest=out.tar", ".")
+		wantCode(t, r, 0)
+		wantText(t, r.Stderr, "1 allowed with npm", passed.URL+": 1 passed", other.URL+": 1 refused", "line-5: refused GET "+other.URL+"/other: 403 (the build is sealed")
+		if len(o.paths()) != 1 || len(passed.paths()) != 1 || len(other.paths()) != 0 {
+			t.Errorf("asked: %q, %q, %q", o.paths(), passed.paths(), other.paths())
+		}
+	})
+}
+
+// TestBrokerPhantom: a phantom in the image is found, with the line that wrote it.
+func TestBrokerPhantom(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		b := e.box(t)
+		value := enginetest.PlainCanary()
+		b.Env["NPM_TOKEN"] = value
+		project(b, base+`RUN --mount=type=secret,id=npm base64 /run/secrets/npm > /leak
+RUN rm /leak
+`)
+		args := []string{"build", "--engine", e.flag(), "--broker", "npm=https://npm.corp.example:bearer", "--secret", "id=npm,env=NPM_TOKEN", "-o", "type=oci,dest=out.tar"}
+		if e.inDocker() {
+			args = append(args[:len(args)-2], "-t", "phantom")
+			t.Cleanup(func() { b.Docker("rmi", "-f", "phantom") })
+		}
+		r := b.Tightlip(append(args, ".")...)
+		wantCode(t, r, 3)
+		wantText(t, r.Stderr, "phantom of npm (base64", "Dockerfile:4", "deleted later", "the phantom of a secret is in the image", "--allow-phantom")
+		if _, err := os.Stat(filepath.Join(b.Work, "out.tar")); err == nil || strings.Contains(r.Stderr, "tightlip: named") {
+			t.Error("the image has a name")
+		}
+		for _, more := range []string{"--allow-phantom", "--prove=warn"} { // from the cache, with another phantom
+			r = b.Tightlip(append(args, more, "--format", "json", ".")...)
+			wantCode(t, r, 0)
+			var out struct {
+				Named    bool
+				Findings []struct {
+					Secret  string
+					Phantom bool
+				}
+			}
+			if err := json.Unmarshal([]byte(r.Stdout), &out); err != nil || !out.Named || len(out.Findings) == 0 || !out.Findings[0].Phantom || out.Findings[0].Secret != "npm" {
+				t.Errorf("%s: %v\n%s", more, err, r.Stdout)
+			}
+		}
+	})
+}
+
+// TestBrokerKeepsApart: a step has the use of those secrets that it mounts, and files keep their form.
+func TestBrokerKeepsApart(t *testing.T) {
+	b := newEmbeddedBox(t)
+	npm, pip := enginetest.PlainCanary(), enginetest.PlainCanary()
+	one, two := newOrigin(t, "Bearer "+npm), newOrigin(t, "Basic "+base64.StdEncoding.EncodeToString([]byte("ci:"+pip)))
+	host := strings.TrimPrefix(two.URL, "http://")
+	_, port, err := net.SplitHostPort(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Write("netrc", []byte("machine other.example login x password "+enginetest.PlainCanary()+"\nmachine 127.0.0.1:"+port+" login ci password "+pip+"\n"))
+	b.Write("npmrc", []byte("registry="+one.URL+"/\n//"+strings.TrimPrefix(one.URL, "http://")+"/:_authToken="+npm+"\n"))
+	project(b, base+`RUN --mount=type=secret,id=npm,target=/root/.npmrc grep -q '_authToken=phantom' /root/.npmrc && grep -q ^registry= /root/.npmrc && wget -q -O /one `+one.URL+`/one && ! wget -q -O /no `+two.URL+`/no
+RUN --mount=type=secret,id=pip,target=/root/.netrc grep -q 'login ci password phantom' /root/.netrc && test $(grep -c phantom /root/.netrc) = 2 && wget -q -O /two `+two.URL+`/two && ! wget -q -O /no `+one.URL+`/no
+RUN --mount=type=secret,id=npm --mount=type=secret,id=pip wget -q -O /both1 `+one.URL+`/both && wget -q -O /both2 `+two.URL+`/both
+`)
+	r := b.Tightlip("build", "--engine", "embedded", "--progress", "plain", "--secret", "id=npm,src=npmrc", "--secret", "id=pip,src=netrc",
+		"--broker", "npm="+one.URL+":bearer", "--broker", "pip="+two.URL+":basic", "--broker-pass", "http://127.0.0.1:1", "-o", "type=tar,dest=out.tar", ".")
+	wantCode(t, r, 0)
+	for _, o := range []*origin{one, two} {
+		if n := len(o.paths()); n != 2 { // what is not declared for a step is no business of it, and on loopback it is refused
+			t.Errorf("%s was asked for %q", o.URL, o.paths())
+		}
+	}
+	for _, value := range []string{npm, pip} {
+		enginetest.NoTraces(t, "the output", r.All(), value)
+	}
+}
+
+// TestBrokerRefusals: what cannot be done is said before anything is built.
+func TestBrokerRefusals(t *testing.T) {
+	b := newEmbeddedBox(t)
+	b.Env["NPM_TOKEN"], b.Env["SHORT"] = enginetest.PlainCanary(), "short"
+	project(b, base+"RUN --mount=type=secret,id=npm,target=/x --network=host true\n")
+	b.Write("lines", []byte("several\nlines of text\n"))
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--secret", "id=npm,env=NPM_TOKEN", "--broker", "npm=npm.corp.example"}, "ID=ORIGIN:ATTACH"},
+		{[]string{"--secret", "id=npm,env=NPM_TOKEN", "--broker", "npm=https://npm.corp.example:basic"}, "needs a user"},
+		{[]string{"--secret", "id=npm,env=SHORT", "--broker", "npm=https://npm.corp.example:bearer"}, "under 8"},
+		{[]string{"--secret", "id=npm,src=lines", "--broker", "npm=https://npm.corp.example:bearer"}, "several lines"},
+		{[]string{"--secret", "id=npm,env=NPM_TOKEN", "--seal"}, "there is none"},
+		{[]string{"--secret", "id=npm,env=NPM_TOKEN", "--broker", "npm=https://npm.corp.example:bearer", "--seal"}, "asks for --network=host"},
+		{[]string{"--broker", "npm=https://npm.corp.example:bearer"}, "npm"},
+	} {
+		r := b.Tightlip(slices.Concat([]string{"build", "--engine", "embedded"}, tt.args, []string{"."})...)
+		if r.Code != 2 {
+			t.Errorf("%q: exit code %d\n%s", tt.args, r.Code, r.Stderr)
+		}
+		wantText(t, r.Stderr, tt.want)
+	}
+}
+
+// TestBrokerLeavesNoTrace wants the image of a brokered build to be that of a plain one, the wording of its history aside.
+func TestBrokerLeavesNoTrace(t *testing.T) {
+	b := enginetest.NewBox(t, enginetest.StartDocker(t))
+	withSecret(b, plainDockerfile)
+	b.Docker("buildx", "build", "-q", "--provenance=false", "--secret", "id=npm,env=NPM_TOKEN", "-t", "plain", ".")
+	wantCode(t, buildWith(b, "docker", "--provenance=false", "--broker", "npm=https://npm.corp.example:bearer", "-t", "ours"), 0)
+	if plain, ours := inspect(t, b, "plain").Config, inspect(t, b, "ours").Config; string(plain) != string(ours) {
+		t.Errorf("docker build's config is\n%s\nand tightlip's\n%s", plain, ours)
+	}
+	if plain, ours := savedFiles(t, b, "plain"), savedFiles(t, b, "ours"); !slices.Equal(plain, ours) {
+		t.Errorf("docker build's files are\n%q\nand tightlip's\n%q", plain, ours)
+	}
+	b.Docker("rmi", "-f", "plain", "ours")
+}
+
+// TestBrokerBesideAgent: a step may have an SSH agent, too.
+func TestBrokerBesideAgent(t *testing.T) {
+	b := newEmbeddedBox(t)
+	withSecret(b, base+`RUN --mount=type=secret,id=npm --mount=type=ssh,target=/agent test "$SSH_AUTH_SOCK" = /agent && test -S /agent
+RUN --mount=type=secret,id=npm test -z "$SSH_AUTH_SOCK"
+`)
+	key := filepath.Join(b.Dir, "key")
+	wantCode(t, enginetest.Finish(t, b.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)), 0)
+	wantCode(t, buildWith(b, "embedded", "--broker", "npm=https://npm.corp.example:bearer", "--ssh", "default="+key, "-o", "type=tar,dest=out.tar"), 0)
+}
