@@ -11,22 +11,28 @@ import (
 	"github.com/tightlip/tightlip/broker/shim"
 )
 
-// streamConn is a connection over a stream of messages. It writes large ones: what a message costs does not depend on its size.
+// streamConn is a connection over a stream of messages. What is written is gathered while a message is on its way: what one costs hardly
+// depends on its size.
 type streamConn struct {
 	stream sshforward.SSH_ForwardAgentServer
-	closed chan struct{}
-	once   sync.Once
+	closed chan struct{} // when all that was written before Close is sent
 
-	reads chan []byte // closed at the end
-	rest  []byte
-	write sync.Mutex
-
+	reads    chan []byte // closed at the end
+	rest     []byte
 	deadline *deadline
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	pending []byte
+	closing bool
+	err     error
 }
 
 func newStreamConn(stream sshforward.SSH_ForwardAgentServer) *streamConn {
 	c := &streamConn{stream: stream, closed: make(chan struct{}), reads: make(chan []byte, 4), deadline: newDeadline()}
+	c.changed = sync.NewCond(&c.mu)
 	go c.receive()
+	go c.send()
 	return c
 }
 
@@ -73,27 +79,59 @@ const maxMessage = 1 << 20
 
 // Write implements net.Conn.
 func (c *streamConn) Write(b []byte) (int, error) {
-	c.write.Lock()
-	defer c.write.Unlock()
-	n := 0
-	for n < len(b) {
-		select {
-		case <-c.closed:
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for n := 0; n < len(b); {
+		for len(c.pending) >= maxMessage && c.err == nil && !c.closing {
+			c.changed.Wait()
+		}
+		switch {
+		case c.err != nil:
+			return n, c.err
+		case c.closing:
 			return n, net.ErrClosed
-		default:
 		}
-		piece := b[n:min(len(b), n+maxMessage)]
-		if err := c.stream.SendMsg(&sshforward.BytesMessage{Data: piece}); err != nil {
-			return n, err
-		}
-		n += len(piece)
+		more := b[n:min(len(b), n+maxMessage-len(c.pending))]
+		c.pending = append(c.pending, more...)
+		n += len(more)
+		c.changed.Broadcast()
 	}
-	return n, nil
+	return len(b), nil
 }
 
-// Close implements net.Conn. It ends the stream.
+// send sends what is written.
+func (c *streamConn) send() {
+	defer close(c.closed)
+	var spare []byte
+	for {
+		c.mu.Lock()
+		for len(c.pending) == 0 && !c.closing {
+			c.changed.Wait()
+		}
+		data := c.pending
+		c.pending = spare[:0]
+		c.changed.Broadcast()
+		c.mu.Unlock()
+		if len(data) == 0 {
+			return
+		}
+		if err := c.stream.SendMsg(&sshforward.BytesMessage{Data: data}); err != nil {
+			c.mu.Lock()
+			c.err = err
+			c.changed.Broadcast()
+			c.mu.Unlock()
+			return
+		}
+		spare = data
+	}
+}
+
+// Close implements net.Conn. It ends the stream when everything is sent.
 func (c *streamConn) Close() error {
-	c.once.Do(func() { close(c.closed) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closing = true
+	c.changed.Broadcast()
 	return nil
 }
 
