@@ -3,9 +3,11 @@ package build
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/tightlip/tightlip/broker/gate"
+	"github.com/tightlip/tightlip/dockerfile"
 	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/secret"
 )
@@ -37,7 +39,7 @@ func (r *Request) policy() gate.Policy {
 
 // openBroker makes the broker of a build, which is nil if no secret needs one.
 func openBroker(r *Request, set *secret.Set, audit func(gate.Event)) (*gate.Steps, error) {
-	if !r.brokered() {
+	if !r.brokered() || r.Rehearse {
 		return nil, nil
 	}
 	values := map[string]secret.Value{}
@@ -68,15 +70,53 @@ func withPhantoms(secrets []proof.Secret, r *Request) []proof.Secret {
 
 // canBroker refuses a build with a broker that the engine, or the place of its Dockerfile, has no way for.
 func canBroker(e Engine, job Job) error {
-	if job.Broker == nil {
+	what := "the broker"
+	switch {
+	case job.Request.Rehearse:
+		what = "a rehearsal"
+	case job.Broker == nil:
 		return nil
 	}
 	b, ok := e.(Brokers)
 	if !ok {
-		return usage("--engine docker or --engine embedded", "the engine %s cannot let steps use secrets without having them", e.Name())
+		return usage("--engine docker or --engine embedded", "%s is not for the engine %s", what, e.Name())
 	}
 	if job.Original == nil {
-		return usage("a local Dockerfile and a local context", "the broker has to change steps of the Dockerfile, which is not here to be read")
+		return usage("a local Dockerfile and a local context", "%s has to change steps of the Dockerfile, which is not here to be read", what)
 	}
 	return b.Brokers(job.Request)
+}
+
+// rehearsal is the request with all secrets that the Dockerfile mounts, none of which has to be there.
+func (r *Request) rehearsal(stdin io.Reader) (*Request, error) {
+	c := *r
+	c.Secrets = slices.Clone(r.Secrets)
+	if r.File == "-" {
+		return &c, nil
+	}
+	path, text, err := readDockerfile(r, stdin)
+	if err != nil || text == nil {
+		return &c, err
+	}
+	f, err := dockerfile.Parse(path, text)
+	if err != nil {
+		return &c, nil //nolint:nilerr // the builder says it better
+	}
+	for _, id := range f.SecretIDs() {
+		if !slices.ContainsFunc(c.Secrets, func(s Secret) bool { return s.ID == id }) {
+			c.Secrets = append(c.Secrets, Secret{ID: id})
+		}
+	}
+	return &c, nil
+}
+
+// phantoms are the secrets of a rehearsal. Nothing is resolved.
+func phantoms(secrets []Secret) (*secret.Set, error) {
+	set := secret.NewSet()
+	for _, s := range secrets {
+		if err := set.Add(s.ID, &secret.Lease{Value: gate.NewPhantom(s.ID)}); err != nil {
+			return nil, err
+		}
+	}
+	return set, nil
 }

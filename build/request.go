@@ -137,6 +137,9 @@ func (r *Request) check() error {
 	if r.NoCache && len(r.NoCacheFilter) > 0 {
 		return usage("", "--no-cache and --no-cache-filter cannot be used together")
 	}
+	if r.Rehearse && (r.Prove == ProveOff || r.Proof != "") {
+		return usage("leave --proof and --prove=off out", "a rehearsal shows where secrets would leak, and proves nothing of an image")
+	}
 	seen := map[string]bool{}
 	for _, s := range r.Secrets {
 		if seen[s.ID] {

@@ -61,6 +61,7 @@ type Outcome struct {
 	Built        bool // the engine got as far as building
 	Recorded     bool // a secret was found in the engine's record, which is deleted, and nowhere else
 	Printed      bool // a secret was in the output of the build, where it was redacted
+	Rehearsal    bool // with phantoms in place of all secrets
 	CacheOnly    bool // the image is nowhere but in the engine's cache
 }
 
@@ -87,7 +88,12 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	set, err := t.Resolver.ResolveAll(ctx, specs(r.Secrets))
+	if r.Rehearse {
+		if r, err = r.rehearsal(t.In); err != nil {
+			return nil, err
+		}
+	}
+	set, err := r.resolve(ctx, t.Resolver)
 	if err != nil {
 		return nil, err
 	}
@@ -99,8 +105,10 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if err := r.checkNames(needles); err != nil {
 		return nil, err
 	}
-	if err := removeOutdated(r.IIDFile, r.MetadataFile, r.Proof); err != nil {
-		return nil, err
+	if !r.Rehearse {
+		if err := removeOutdated(r.IIDFile, r.MetadataFile, r.Proof); err != nil {
+			return nil, err
+		}
 	}
 	redactor := redact.New(needles)
 	if t.Redacting != nil {
@@ -112,6 +120,8 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	}
 	if broker != nil {
 		defer func() { err = errors.Join(err, broker.Close()) }()
+	}
+	if broker != nil || r.Rehearse {
 		if needles, err = needlesFor(r, set, withPhantoms); err != nil {
 			return nil, err
 		}
@@ -139,7 +149,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 
 // run is a build with everything at hand.
 func run(ctx context.Context, t Tools, job Job, engine Engine, needles *proof.Needles, d *source) (out *Outcome, err error) {
-	out = &Outcome{Engine: engine.Name()}
+	out = &Outcome{Engine: engine.Name(), Rehearsal: job.Request.Rehearse}
 	if err := canBroker(engine, job); err != nil {
 		return nil, err
 	}
@@ -171,7 +181,7 @@ func run(ctx context.Context, t Tools, job Job, engine Engine, needles *proof.Ne
 	if err := out.refusal(job.Request); err != nil {
 		return out, err
 	}
-	if err := ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil || job.Request.Rehearse {
 		return out, err
 	}
 	out.Image, err = result.Name(ctx)
@@ -286,6 +296,14 @@ func (o *Outcome) refusal(r *Request) error {
 	return ErrUnproven
 }
 
+// resolve has the values of the secrets, or phantoms for a rehearsal.
+func (r *Request) resolve(ctx context.Context, from *secret.Resolver) (*secret.Set, error) {
+	if r.Rehearse {
+		return phantoms(r.Secrets)
+	}
+	return from.ResolveAll(ctx, specs(r.Secrets))
+}
+
 // specs are the secrets as the resolver takes them.
 func specs(secrets []Secret) []secret.Spec {
 	var out []secret.Spec
@@ -299,6 +317,9 @@ func specs(secrets []Secret) []secret.Spec {
 func needlesFor(r *Request, set *secret.Set, more func([]proof.Secret, *Request) []proof.Secret) (*proof.Needles, error) {
 	var values []proof.Secret
 	for _, s := range r.Secrets {
+		if r.Rehearse {
+			break // the values are phantoms
+		}
 		lease, _ := set.Get(s.ID)
 		// Without a proof, a short value is only to be redacted.
 		waived := s.Waived || r.Prove == ProveOff

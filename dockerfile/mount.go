@@ -35,6 +35,26 @@ func (f *File) AddMounts(mount func(secretID string) (flag string, ok bool)) ([]
 	return []byte(strings.Join(lines, "")), nil
 }
 
+// SecretIDs are the ids that the file's RUN instructions mount, each once.
+func (f *File) SecretIDs() []string {
+	var all []string
+	for _, s := range f.stages {
+		for _, c := range s.Commands {
+			run, ok := c.(*instructions.RunCommand)
+			if !ok {
+				continue
+			}
+			ids, _ := secretIDs(run)
+			for _, id := range ids {
+				if !slices.Contains(all, id) {
+					all = append(all, id)
+				}
+			}
+		}
+	}
+	return all
+}
+
 // secretIDs are the ids that a RUN instruction mounts, each once. The default id is the target's last element.
 func secretIDs(run *instructions.RunCommand) ([]string, error) {
 	// The parser resolves mounts only when it expands variables. Ids hardly ever hold any.

@@ -16,13 +16,14 @@ import (
 
 // Report is the object that --format json prints. Its shape is stable: fields are added, never changed.
 type Report struct {
-	Image    Image             `json:"image"`
-	Engine   string            `json:"engine,omitempty"`
-	Secrets  []Secret          `json:"secrets"`
-	Proof    *Proof            `json:"proof"` // null if nothing was to be proven
-	Findings []finding.Finding `json:"findings"`
-	Named    bool              `json:"named"`           // the image has its names
-	Error    string            `json:"error,omitempty"` // why the command failed, if it did
+	Image     Image             `json:"image"`
+	Engine    string            `json:"engine,omitempty"`
+	Secrets   []Secret          `json:"secrets"`
+	Proof     *Proof            `json:"proof"` // null if nothing was to be proven
+	Findings  []finding.Finding `json:"findings"`
+	Named     bool              `json:"named"`               // the image has its names
+	Rehearsal bool              `json:"rehearsal,omitempty"` // with phantoms in place of all secrets
+	Error     string            `json:"error,omitempty"`     // why the command failed, if it did
 }
 
 // Image is what was built or proven.
@@ -129,7 +130,32 @@ func (r *Report) Text(w io.Writer, prefix string) {
 		}
 		line("  not searched: %s: %s", u.Location, u.Reason)
 	}
-	line("%s", r.Proof.summary(r.Secrets))
+	line("%s", r.Proof.summary(r.verdict()))
+}
+
+// verdict is what came of the proof, in words.
+func (r *Report) verdict() string {
+	var ids []string
+	for _, s := range r.Secrets {
+		if !slices.Contains(r.Proof.Waived, s.ID) {
+			ids = append(ids, s.ID)
+		}
+	}
+	names := strings.Join(ids, ", ")
+	phantom := slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.Phantom })
+	switch {
+	case r.Proof.Verdict == "leaked":
+		return "leaked"
+	case r.Proof.Verdict == "incomplete":
+		return "not proven: not everything could be searched"
+	case r.Rehearsal && phantom:
+		return "rehearsed: what stands in for a secret is in the image"
+	case r.Rehearsal:
+		return "rehearsed: what stands in for " + names + " is nowhere in the image"
+	case phantom:
+		return "proven: " + names + " nowhere in the image, but a phantom is"
+	}
+	return "proven: " + names + " nowhere in the image"
 }
 
 // printable keeps names in an image from talking to the terminal.
@@ -170,21 +196,10 @@ func group(findings []finding.Finding) [][]finding.Finding {
 	return groups
 }
 
-func (p *Proof) summary(secrets []Secret) string {
+func (p *Proof) summary(verdict string) string {
 	if p.Needles == 0 {
 		return "no secrets to prove"
 	}
-	var ids []string
-	for _, s := range secrets {
-		if !slices.Contains(p.Waived, s.ID) {
-			ids = append(ids, s.ID)
-		}
-	}
-	verdict := map[string]string{
-		"clean":      "proven: " + strings.Join(ids, ", ") + " nowhere in the image",
-		"leaked":     "leaked",
-		"incomplete": "not proven: not everything could be searched",
-	}[p.Verdict]
 	return fmt.Sprintf("%s (%d needles in %d encodings, %d blobs, %d known from before, %s, %s)", verdict, p.Needles,
 		len(p.Encodings), p.Blobs, p.Cached, Size(p.Bytes), time.Duration(p.Milliseconds)*time.Millisecond)
 }

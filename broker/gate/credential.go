@@ -151,6 +151,9 @@ func newPhantom(id, value string) string {
 	return mark + rand.Text()
 }
 
+// NewPhantom makes up a stand-in for a secret whose value is not known.
+func NewPhantom(id string) secret.Value { return secret.NewValue([]byte(newPhantom(id, ""))) }
+
 // phantomMark is what all phantoms of a secret hold, those of other builds, too: by it they are found in images.
 func phantomMark(id string) string {
 	sum := sha256.Sum256([]byte(id))

@@ -11,11 +11,13 @@ import (
 
 // Spec is what a step needs: the arguments of the shim, which stand in the image's history.
 type Spec struct {
-	Mounts  []Mount
-	User    string   // whom the command runs as, as USER has it; empty is whoever runs the shim
-	Broker  string   // the socket that leads to the broker; empty: the step has none
-	Changed []string // opaque texts that make the step another one for the builder's cache
-	Command []string
+	Mounts []Mount
+	User   string // whom the command runs as, as USER has it; empty is whoever runs the shim
+	Broker string // the socket that leads to the broker; empty: the step has none
+	// Rehearsal lets the step succeed although its command fails: without the real secrets, it may have no chance.
+	Rehearsal bool
+	Changed   []string // opaque texts that make the step another one for the builder's cache
+	Command   []string
 }
 
 // Kind is a kind of mount.
@@ -56,6 +58,9 @@ func (s Spec) Args() []string {
 	}
 	if s.Broker != "" {
 		args = append(args, "--broker", s.Broker)
+	}
+	if s.Rehearsal {
+		args = append(args, "--rehearsal")
 	}
 	return append(append(args, "--"), s.Command...)
 }
@@ -100,6 +105,9 @@ func ParseArgs(args []string) (Spec, error) {
 				return s, errors.New("there is no command")
 			}
 			return s, nil
+		case "--rehearsal":
+			s.Rehearsal = true
+			continue
 		case "--required":
 			if len(s.Mounts) == 0 {
 				return s, errors.New("--required without a mount")

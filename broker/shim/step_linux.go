@@ -26,7 +26,7 @@ type Stdio struct{ In, Out, Err *os.File }
 // Secrets come from the server that NO_PROXY in env tells of. The command runs only with all of them.
 func Step(ctx context.Context, spec Spec, env []string, stdio Stdio) (code int, err error) {
 	signals := catch()
-	if spec.Broker == "" { // else the shim is mounted
+	if spec.Broker == "" && !spec.Rehearsal { // else the shim is mounted
 		if err := removeSelf(); err != nil {
 			return Failed, err
 		}
@@ -45,7 +45,12 @@ func Step(ctx context.Context, spec Spec, env []string, stdio Stdio) (code int, 
 	if err != nil {
 		return Failed, err
 	}
-	return s.run(ctx, spec.Command, env, stdio, signals)
+	code, err = s.run(ctx, spec.Command, env, stdio, signals)
+	if spec.Rehearsal && code != 0 && ctx.Err() == nil {
+		s.note("the step failed with code %d, and the rehearsal goes on without it", code)
+		code, err = 0, nil
+	}
+	return code, err
 }
 
 // removeSelf removes the shim, which the step's first line has put there.

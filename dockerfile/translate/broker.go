@@ -17,6 +17,8 @@ import (
 type Brokered struct {
 	Uses   func(id string) bool
 	Sealed func(id string) bool // steps with it lose their network
+	// Rehearsal leads no step anywhere, and lets those that fail succeed.
+	Rehearsal bool
 }
 
 // What the steps that use such a secret mount. Below /dev, nothing stays in the image.
@@ -26,11 +28,13 @@ const (
 	shimCopy     = "/dev/.tightlip-shim" // a folder in memory, for builders that allow no programs among secrets
 	brokerAt     = "/dev/.tightlip-broker"
 	scriptPrefix = "tightlip-script-"
+	// rehearsalMark begins the target of an empty mount that tells steps apart.
+	rehearsalMark = "/dev/.tightlip-rehearsal-"
 )
 
 // brokered are the secrets of a step that it uses without having them.
 func (t *translation) brokered(s *state, c *instructions.RunCommand, at []parser.Range) ([]string, error) {
-	if t.o.Brokered == nil {
+	if t.o.Brokered == nil || t.o.Brokered.Rehearsal {
 		return nil, nil
 	}
 	if err := c.Expand(func(word string) (string, error) { return word, nil }); err != nil {
@@ -71,13 +75,68 @@ func (t *translation) throughBroker(c *instructions.RunCommand, at []parser.Rang
 	flags = append(flags,
 		"--mount=type=secret,id="+ShimID+",target="+shimAt+",mode=0555,required=true",
 		"--mount=type=ssh,id="+name+",target="+brokerAt+",mode=0666,required=true")
-	spec := shim.Spec{Broker: brokerAt, Command: args}
+	flags, args = t.withShim(flags, shim.Spec{Broker: brokerAt, Command: args})
+	return flags, args, name, nil
+}
+
+// rehearsed has the shim run a step's command, so that the build goes on.
+func (t *translation) rehearsed(text string, flags, args []string) (newFlags, newArgs []string) {
+	flags = append(flags, "--mount=type=secret,id="+ShimID+",target="+shimAt+",mode=0555,required=true", "--mount=type=tmpfs,target="+rehearsalMark+hashOf(text))
+	return t.withShim(flags, shim.Spec{Rehearsal: true, Command: args})
+}
+
+// withShim is a step whose command the shim runs.
+func (t *translation) withShim(flags []string, spec shim.Spec) (newFlags, args []string) {
 	args = append([]string{shimAt, "step"}, spec.Args()...)
 	if t.builder.NoExecSecrets {
 		flags = append(flags, "--mount=type=tmpfs,target="+shimCopy)
 		args = append([]string{"/bin/sh", "-c", "cp " + shimAt + " " + shimCopy + "/shim && exec " + shimCopy + `/shim "$@"`, "sh"}, args[1:]...)
 	}
-	return flags, args, name, nil
+	return flags, args
+}
+
+// AsWritten puts the user's steps in the place of translated ones in a text about them: an error of the builder, or a part of the file.
+func (r *Result) AsWritten(text string) string {
+	pairs := []string{
+		shimAt + " step --broker " + brokerAt + " -- ", "", shimAt + " step --rehearsal -- ", "",
+	}
+	for _, s := range r.Steps {
+		if s.Wrapped {
+			pairs = append(pairs, s.New, s.brief())
+		}
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+// brief is the step in one line.
+func (s Step) brief() string {
+	first, rest, _ := strings.Cut(s.Text, "\n")
+	if rest != "" {
+		first += " …"
+	}
+	return first
+}
+
+// Name is how the builder's display shows a step, with the user's text in the place of the translated one.
+func (r *Result) Name(name string) string {
+	at := strings.Index(name, "RUN ")
+	for _, s := range r.Steps {
+		if mark := s.mark(); at >= 0 && mark != "" && strings.Contains(name, mark) {
+			return name[:at] + s.brief()
+		}
+	}
+	return name
+}
+
+// mark is what only the translation of this step holds.
+func (s Step) mark() string {
+	switch {
+	case s.Broker != "":
+		return s.Broker
+	case s.Wrapped:
+		return rehearsalMark + hashOf(s.Text)
+	}
+	return ""
 }
 
 // hashOf is the same for the same text: what a step mounts is a part of its cache key.

@@ -26,13 +26,18 @@ func (t *translation) runWithMounts(s state, c *instructions.RunCommand, at []pa
 	if err != nil {
 		return nil, err
 	}
-	if setup == "" && (len(c.Files) == 0 || t.builder.Heredocs) && len(brokered) == 0 {
+	rehearsal := t.o.Brokered != nil && t.o.Brokered.Rehearsal
+	if t.builder.NoExecSecrets && !c.PrependShell {
+		rehearsal = false // the image may have no shell yet
+	}
+	shimmed := len(brokered) > 0 || rehearsal
+	if setup == "" && (len(c.Files) == 0 || t.builder.Heredocs) && !shimmed {
 		return nil, nil
 	}
 	var spec shim.Spec
 	args := commandOf(c, s.shell, &spec)
 	for _, m := range spec.Mounts { // the script of a heredoc
-		if len(brokered) > 0 {
+		if shimmed {
 			flags = append(flags, t.scriptMount(m))
 			continue
 		}
@@ -43,6 +48,9 @@ func (t *translation) runWithMounts(s state, c *instructions.RunCommand, at []pa
 		args = append([]string{"/bin/sh", "-c", setup + `exec "$@"`, "sh"}, args...)
 	}
 	name := ""
+	if rehearsal {
+		flags, args = t.rehearsed(t.file.Text(at), flags, args)
+	}
 	if len(brokered) > 0 {
 		if flags, args, name, err = t.throughBroker(c, at, brokered, flags, args); err != nil {
 			return nil, err
@@ -51,7 +59,7 @@ func (t *translation) runWithMounts(s state, c *instructions.RunCommand, at []pa
 	text := t.step(at, shim.Spec{}, args, "")
 	last := &t.res.Steps[len(t.res.Steps)-1]
 	last.New = strings.Replace(text[0], "RUN ", strings.Join(append([]string{"RUN"}, flags...), " ")+" ", 1)
-	last.Broker, last.Brokered = name, brokered
+	last.Broker, last.Brokered, last.Wrapped = name, brokered, shimmed
 	return []string{last.New}, nil
 }
 

@@ -77,7 +77,7 @@ type Step struct {
 	New  string   // what became of it, without the newline
 	Args []string // of a RUN that was translated
 	Uses []Use
-	// Wrapped tells that the step fetches something from the build's server.
+	// Wrapped tells that the shim runs the step: it fetches something from the build's server, or uses the broker.
 	Wrapped bool
 	// Broker is the id under which the step's connections to the broker come, and Brokered the secrets that it uses through it.
 	Broker   string

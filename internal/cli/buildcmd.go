@@ -137,11 +137,13 @@ func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOption
 	}
 	dockerEnvironment(r)
 	r.ShmSize, r.Prove = o.shmSize.Value(), build.ProveMode(cfg.Prove)
-	if r.Secrets, err = secrets(cfg, o.secrets, o.waived); err != nil {
+	if r.Secrets, err = secrets(cfg, o.secrets, o.waived, r.Rehearse); err != nil {
 		return err
 	}
-	if err := o.broker.apply(cfg, r); err != nil {
-		return err
+	if !r.Rehearse {
+		if err := o.broker.apply(cfg, r); err != nil {
+			return err
+		}
 	}
 	if err := proof.CheckSkip(r.Skip); err != nil {
 		return usageError(err, "--prove-skip takes the patterns of a shell, without **")

@@ -71,7 +71,7 @@ func (a *app) runProve(ctx context.Context, o *proveOptions) error {
 	if err := proof.CheckSkip(o.request.Skip); err != nil {
 		return usageError(err, "--prove-skip takes the patterns of a shell, without **")
 	}
-	if o.request.Secrets, err = secrets(cfg, o.secrets, o.waived); err != nil {
+	if o.request.Secrets, err = secrets(cfg, o.secrets, o.waived, false); err != nil {
 		return err
 	}
 	tools, err := a.tools(cfg, true)

@@ -12,7 +12,7 @@ func asReport(out *build.Outcome, err error, redact func(string) string) *report
 		Image:    report.Image{Names: out.Image.Names, ID: out.Image.ID, Digest: out.Image.Digest},
 		Engine:   out.Engine,
 		Findings: out.Findings,
-		Named:    out.Named,
+		Named:    out.Named, Rehearsal: out.Rehearsal,
 	}
 	if err != nil {
 		r.Error = redact(err.Error())

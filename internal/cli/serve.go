@@ -69,7 +69,7 @@ func (a *app) runServe(ctx context.Context, o *serveOptions, command []string) e
 		return usageError(fmt.Errorf("no instructions for %q", o.builder), "--for kaniko, --for compose or --for any")
 	}
 	r := &build.ServeRequest{Command: command, Port: o.port, Netns: netnsPath(o.netns), Audit: a.audit, Out: a.streams.Out, Err: a.streams.Err}
-	if r.Secrets, err = secrets(cfg, o.secrets, nil); err != nil {
+	if r.Secrets, err = secrets(cfg, o.secrets, nil, false); err != nil {
 		return err
 	}
 	agents, err := sshagent.Parse(o.ssh)

@@ -38,7 +38,7 @@ func (a *app) resolver(stdin bool) *secret.Resolver {
 }
 
 // secrets reads the --secret flags, and what the configuration says about them.
-func secrets(cfg *config.Config, texts, waived []string) ([]build.Secret, error) {
+func secrets(cfg *config.Config, texts, waived []string, rehearsal bool) ([]build.Secret, error) {
 	specs, err := secret.ParseSpecs(texts)
 	if err != nil {
 		return nil, err
@@ -49,9 +49,10 @@ func secrets(cfg *config.Config, texts, waived []string) ([]build.Secret, error)
 	}
 	var out []build.Secret
 	for _, spec := range specs {
-		spec, err := cfg.Complete(spec, os.LookupEnv)
-		if err != nil {
-			return nil, err
+		if !rehearsal { // which reads none
+			if spec, err = cfg.Complete(spec, os.LookupEnv); err != nil {
+				return nil, err
+			}
 		}
 		entry, _ := cfg.Secret(spec.ID)
 		out = append(out, build.Secret{

@@ -246,3 +246,25 @@ RUN --mount=type=secret,id=npm test -z "$SSH_AUTH_SOCK"
 	wantCode(t, enginetest.Finish(t, b.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)), 0)
 	wantCode(t, buildWith(b, "embedded", "--broker", "npm=https://npm.corp.example:bearer", "--ssh", "default="+key, "-o", "type=tar,dest=out.tar"), 0)
 }
+
+// TestRehearsal: where secrets would leak is shown without any secret, also behind steps that fail for want of one.
+func TestRehearsal(t *testing.T) {
+	onEachOf(t, brokeredEngines, func(t *testing.T, e engine) {
+		b := e.box(t)
+		project(b, base+`RUN --mount=type=secret,id=npm,required=true cp /run/secrets/npm /.npmrc && false
+RUN rm /.npmrc
+ENV DONE=yes
+`)
+		args := []string{"build", "--engine", e.flag(), "--rehearse", "-t", "rehearsed", "."}
+		r := b.Tightlip(args...)
+		wantCode(t, r, 3)
+		wantText(t, r.Stderr, "phantom of npm (raw)", ".npmrc", "Dockerfile:4  RUN --mount=type=secret,id=npm,required=true cp", "deleted later", "failed with code 1")
+		b.Write("Dockerfile", []byte(base+"RUN --mount=type=secret,id=npm,required=true test -s /run/secrets/npm\n"))
+		r = b.Tightlip(args...)
+		wantCode(t, r, 0)
+		wantText(t, r.Stderr, "rehearsed: what stands in for npm is nowhere in the image")
+		if e.inDocker() && b.Docker("images", "-q", "rehearsed") != "" {
+			t.Error("a rehearsal has named an image")
+		}
+	})
+}

@@ -31,6 +31,9 @@ func (e *Engine) Brokers(*build.Request) error { return nil }
 
 // brokered are the options of a translation that leads steps through the broker; nil if there is none.
 func brokered(job *build.Job) *translate.Brokered {
+	if job.Request.Rehearse {
+		return &translate.Brokered{Rehearsal: true}
+	}
 	if job.Broker == nil {
 		return nil
 	}
@@ -92,12 +95,14 @@ func (e *Engine) addSteps(job *build.Job, r *translate.Result) (map[string][]byt
 		own[id] = []byte(text)
 	}
 	for _, s := range r.Steps {
-		if s.Broker == "" {
+		if !s.Wrapped {
 			continue
 		}
-		seal := slices.ContainsFunc(s.Brokered, job.Request.Sealed)
-		if err := job.Broker.Add(gate.Step{Name: s.Broker, Label: gate.StepLabel(s.Line), Secrets: s.Brokered, Seal: seal}); err != nil {
-			return nil, err
+		if s.Broker != "" {
+			seal := slices.ContainsFunc(s.Brokered, job.Request.Sealed)
+			if err := job.Broker.Add(gate.Step{Name: s.Broker, Label: gate.StepLabel(s.Line), Secrets: s.Brokered, Seal: seal}); err != nil {
+				return nil, err
+			}
 		}
 		if own[translate.ShimID] != nil {
 			continue

@@ -22,6 +22,7 @@ import (
 	"github.com/moby/buildkit/util/progress/progressui"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/build/output"
+	"github.com/tightlip/tightlip/dockerfile/translate"
 )
 
 // target is what buildx calls the only target of a build.
@@ -92,7 +93,7 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error)
 		return nil, err
 	}
 	own := map[string][]byte{}
-	if translated != nil && job.Broker != nil {
+	if translated != nil {
 		if own, err = e.addSteps(&job, translated); err != nil {
 			return nil, err
 		}
@@ -155,14 +156,14 @@ func (e *Engine) solve(ctx context.Context, o *bx.Options, job build.Job, res *r
 		return usage
 	}
 	if err != nil {
-		return e.failure(ctx, err, job)
+		return e.failure(ctx, err, job, res.translated)
 	}
 	res.warnings = printer.Warnings()
 	return waitErr
 }
 
 // failure makes the error of a build fit to show.
-func (e *Engine) failure(ctx context.Context, err error, job build.Job) error {
+func (e *Engine) failure(ctx context.Context, err error, job build.Job, t *translate.Result) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -170,11 +171,15 @@ func (e *Engine) failure(ctx context.Context, err error, job build.Job) error {
 	for _, s := range errdefs.Sources(err) {
 		_ = s.Print(&text)
 	}
-	_, _ = io.WriteString(e.streams.Err, job.Redact.String(text.String()))
+	asWritten := func(text string) string { return text }
+	if t != nil {
+		asWritten = t.AsWritten
+	}
+	_, _ = io.WriteString(e.streams.Err, job.Redact.String(asWritten(text.String())))
 	if e.ended != nil && e.ended() {
 		return &build.FailedError{Code: 1, Text: "the embedded engine ended during the build"}
 	}
-	return &build.FailedError{Code: 1, Text: "building: " + job.Redact.String(err.Error())}
+	return &build.FailedError{Code: 1, Text: "building: " + job.Redact.String(asWritten(err.Error()))}
 }
 
 var displayModes = []progressui.DisplayMode{progressui.AutoMode, progressui.PlainMode, progressui.RawJSONMode, progressui.TtyMode}

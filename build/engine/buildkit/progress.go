@@ -2,7 +2,6 @@ package buildkit
 
 import (
 	"bytes"
-	"strings"
 	"sync"
 
 	"github.com/docker/buildx/util/progress"
@@ -17,8 +16,7 @@ import (
 type redacting struct {
 	progress.Writer
 	redact *redact.Redactor
-	// names puts the user's instructions in the place of translated ones.
-	names func(string) string
+	names  *translate.Result // may be nil
 
 	mu   sync.Mutex
 	logs map[logKey]*openLog
@@ -37,30 +35,21 @@ type openLog struct {
 }
 
 func newRedacting(w progress.Writer, r *redact.Redactor, t *translate.Result) *redacting {
-	return &redacting{Writer: w, redact: r, names: namesOf(t), logs: map[logKey]*openLog{}}
+	return &redacting{Writer: w, redact: r, names: t, logs: map[logKey]*openLog{}}
 }
 
-// namesOf shows steps that are led through the broker as the user wrote them, in one line.
-func namesOf(t *translate.Result) func(string) string {
-	texts := map[string]string{} // by what the step mounts
-	if t != nil {
-		for _, s := range t.Steps {
-			if first, rest, _ := strings.Cut(s.Text, "\n"); s.Broker != "" {
-				if rest != "" {
-					first += " …"
-				}
-				texts[s.Broker] = first
-			}
-		}
+func (w *redacting) name(text string) string {
+	if w.names == nil {
+		return text
 	}
-	return func(name string) string {
-		for mount, text := range texts {
-			if at := strings.Index(name, "RUN "); at >= 0 && strings.Contains(name, mount) {
-				return name[:at] + text
-			}
-		}
-		return name
+	return w.names.Name(text)
+}
+
+func (w *redacting) asWritten(text string) string {
+	if w.names == nil {
+		return text
 	}
+	return w.names.AsWritten(text)
 }
 
 // Write implements progress.Writer. It changes copies only: the status is also the caller's.
@@ -76,7 +65,7 @@ func (w *redacting) Write(s *client.SolveStatus) {
 			clean.Logs = append(clean.Logs, w.flush(v.Digest)...)
 		}
 		c := *v
-		c.Name, c.Error = w.redact.String(w.names(v.Name)), w.redact.String(v.Error)
+		c.Name, c.Error = w.redact.String(w.name(v.Name)), w.redact.String(w.asWritten(v.Error))
 		if v.ProgressGroup != nil {
 			g := v.ProgressGroup.CloneVT()
 			g.Name = w.redact.String(g.Name)

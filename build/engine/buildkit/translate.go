@@ -17,15 +17,15 @@ import (
 // translate replaces in the job's Dockerfile what an old BuildKit does not know: heredocs before 0.10, and secrets as variables
 // before 0.16. A Dockerfile with a syntax directive brings a frontend of its own.
 func (e *Engine) translate(ctx context.Context, job *build.Job) (*translate.Result, error) {
+	o := translate.Options{NoFiles: true, BuildArgs: build.Arguments(job.Request.BuildArg), Brokered: brokered(job)}
 	text := job.Dockerfile
 	if text == nil {
 		text = job.Original
 	}
 	f, err := dockerfile.Parse(job.DockerfilePath, text)
-	if text == nil || err != nil || f.Syntax() != "" && job.Broker == nil {
+	if text == nil || err != nil || f.Syntax() != "" && o.Brokered == nil {
 		return nil, nil // what cannot be parsed is BuildKit's to report
 	}
-	o := translate.Options{NoFiles: true, BuildArgs: build.Arguments(job.Request.BuildArg), Brokered: brokered(job)}
 	// Asking takes time, and most files need nothing.
 	if r, err := translate.For(translate.Builder{Mounts: true}, f, o); err == nil && len(r.Steps) == 0 {
 		return nil, nil
@@ -38,7 +38,7 @@ func (e *Engine) translate(ctx context.Context, job *build.Job) (*translate.Resu
 		builder = translate.Builder{Mounts: true, SecretEnv: true, Heredocs: true, NoExecSecrets: builder.NoExecSecrets}
 	}
 	r, err := translate.For(builder, f, o)
-	if err == nil && slices.ContainsFunc(r.Steps, func(s translate.Step) bool { return s.Broker != "" }) {
+	if err == nil && slices.ContainsFunc(r.Steps, func(s translate.Step) bool { return s.Wrapped }) {
 		err = e.translateWithBases(ctx, job, func(base func(name, platform string) (translate.Base, error)) (err error) {
 			o.Base = base
 			r, err = translate.For(builder, f, o)
