@@ -23,11 +23,14 @@ type Brokered struct {
 
 // What the steps that use such a secret mount. Below /dev, nothing stays in the image.
 const (
-	ShimID       = "tightlip-shim" // the id under which the builder asks for the shim
-	shimAt       = "/dev/.tightlip"
-	shimCopy     = "/dev/.tightlip-shim" // a folder in memory, for builders that allow no programs among secrets
-	brokerAt     = "/dev/.tightlip-broker"
-	scriptPrefix = "tightlip-script-"
+	ShimID           = "tightlip-shim" // the id under which the builder asks for the shim
+	ShimFile         = "shim"          // its name in a step's folder, and that of the socket
+	SocketFile       = "broker"
+	shimAt           = "/dev/.tightlip"
+	shimCopy         = "/dev/.tightlip-shim" // a folder in memory, for builders that allow no programs among secrets
+	brokerAt         = "/dev/.tightlip-broker"
+	scriptPrefix     = "tightlip-script-"
+	rehearsalContext = "tightlip-rehearsal"
 	// rehearsalMark begins the target of an empty mount that tells steps apart.
 	rehearsalMark = "/dev/.tightlip-rehearsal-"
 )
@@ -72,21 +75,29 @@ func (t *translation) throughBroker(c *instructions.RunCommand, at []parser.Rang
 		flags = append(flags, "--network=none")
 	}
 	name = shim.BrokerID(hashOf(t.file.Text(at)))
-	flags = append(flags,
-		"--mount=type=secret,id="+ShimID+",target="+shimAt+",mode=0555,required=true",
-		"--mount=type=ssh,id="+name+",target="+brokerAt+",mode=0666,required=true")
-	flags, args = t.withShim(flags, shim.Spec{Broker: brokerAt, Command: args})
+	socket := brokerAt
+	if t.builder.StepFolders {
+		socket = shimAt + "/" + SocketFile
+	} else {
+		flags = append(flags, "--mount=type=ssh,id="+name+",target="+brokerAt+",mode=0666,required=true")
+	}
+	flags, args = t.withShim(flags, name, shim.Spec{Broker: socket, Command: args})
 	return flags, args, name, nil
 }
 
 // rehearsed has the shim run a step's command, so that the build goes on.
 func (t *translation) rehearsed(text string, flags, args []string) (newFlags, newArgs []string) {
-	flags = append(flags, "--mount=type=secret,id="+ShimID+",target="+shimAt+",mode=0555,required=true", "--mount=type=tmpfs,target="+rehearsalMark+hashOf(text))
-	return t.withShim(flags, shim.Spec{Rehearsal: true, Command: args})
+	flags = append(flags, "--mount=type=tmpfs,target="+rehearsalMark+hashOf(text))
+	return t.withShim(flags, rehearsalContext, shim.Spec{Rehearsal: true, Command: args})
 }
 
 // withShim is a step whose command the shim runs.
-func (t *translation) withShim(flags []string, spec shim.Spec) (newFlags, args []string) {
+func (t *translation) withShim(flags []string, context string, spec shim.Spec) (newFlags, args []string) {
+	if t.builder.StepFolders {
+		flags = append(flags, "--mount=type=bind,from="+context+",source=.,target="+shimAt)
+		return flags, append([]string{shimAt + "/" + ShimFile, "step"}, spec.Args()...)
+	}
+	flags = append(flags, "--mount=type=secret,id="+ShimID+",target="+shimAt+",mode=0555,required=true")
 	args = append([]string{shimAt, "step"}, spec.Args()...)
 	if t.builder.NoExecSecrets {
 		flags = append(flags, "--mount=type=tmpfs,target="+shimCopy)
@@ -97,8 +108,11 @@ func (t *translation) withShim(flags []string, spec shim.Spec) (newFlags, args [
 
 // AsWritten puts the user's steps in the place of translated ones in a text about them: an error of the builder, or a part of the file.
 func (r *Result) AsWritten(text string) string {
-	pairs := []string{
-		shimAt + " step --broker " + brokerAt + " -- ", "", shimAt + " step --rehearsal -- ", "",
+	var pairs []string
+	for _, program := range []string{shimAt, shimAt + "/" + ShimFile} {
+		for _, how := range []string{"--broker " + brokerAt, "--broker " + shimAt + "/" + SocketFile, "--rehearsal"} {
+			pairs = append(pairs, program+" step "+how+" -- ", "")
+		}
 	}
 	for _, s := range r.Steps {
 		if s.Wrapped {
@@ -106,6 +120,14 @@ func (r *Result) AsWritten(text string) string {
 		}
 	}
 	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+// Context is the named context of what the step mounts, for builders with StepFolders.
+func (s Step) Context() string {
+	if s.Broker == "" {
+		return rehearsalContext
+	}
+	return s.Broker
 }
 
 // brief is the step in one line.

@@ -37,7 +37,7 @@ func (t *translation) runWithMounts(s state, c *instructions.RunCommand, at []pa
 	var spec shim.Spec
 	args := commandOf(c, s.shell, &spec)
 	for _, m := range spec.Mounts { // the script of a heredoc
-		if shimmed {
+		if shimmed && !t.builder.StepFolders {
 			flags = append(flags, t.scriptMount(m))
 			continue
 		}

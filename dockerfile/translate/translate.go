@@ -26,6 +26,8 @@ type Builder struct {
 	Heredocs  bool
 	// NoExecSecrets tells that programs cannot be run where secrets are mounted.
 	NoExecSecrets bool
+	// StepFolders tells that what a step needs for the broker is in a named context of its own: ShimFile and SocketFile.
+	StepFolders bool
 	// Documents is a named context that holds the result's files, for builders that have such; else they are in the context.
 	Documents string
 }

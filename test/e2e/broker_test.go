@@ -53,12 +53,15 @@ func (o *origin) paths() []string {
 // brokeredEngines are those whose steps can use secrets through the broker.
 var brokeredEngines = append(slices.Clone(engines),
 	engine{"oldest docker", func(t testing.TB) *enginetest.Box { return enginetest.NewBox(t, enginetest.StartOldestDocker(t)) }},
+	engine{"podman", func(t testing.TB) *enginetest.Box { return enginetest.NewPodman(t).Box(t) }},
+	engine{"buildah", func(t testing.TB) *enginetest.Box { return enginetest.NewPodman(t).Box(t) }},
 	engine{"containerd's store", func(t testing.TB) *enginetest.Box { return enginetest.NewBox(t, enginetest.StartDockerContainerd(t)) }},
 )
 
 // flag is the engine's name on the command line.
 func (e engine) flag() string {
-	if e.name == "embedded" {
+	switch e.name {
+	case "embedded", "podman", "buildah":
 		return e.name
 	}
 	return "docker"
@@ -263,7 +266,7 @@ ENV DONE=yes
 		r = b.Tightlip(args...)
 		wantCode(t, r, 0)
 		wantText(t, r.Stderr, "rehearsed: what stands in for npm is nowhere in the image")
-		if e.inDocker() && b.Docker("images", "-q", "rehearsed") != "" {
+		if e.flag() == "docker" && b.Docker("images", "-q", "rehearsed") != "" {
 			t.Error("a rehearsal has named an image")
 		}
 	})

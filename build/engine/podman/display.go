@@ -1,11 +1,13 @@
 package podman
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/dockerfile/translate"
 )
 
 // tailSize is how much of a quiet build's output is shown if it fails, in bytes.
@@ -17,11 +19,17 @@ type display struct {
 	to             io.Writer
 	quiet          bool
 	tail           []byte // the last of what was redacted
+	names          *translate.Result
+	line           []byte // of which the end is still to come, if steps have to be named
 }
 
-func newDisplay(to io.Writer, job build.Job) *display {
+// newDisplay shows steps that were led through the broker as they are in the Dockerfile; names may be nil.
+func newDisplay(to io.Writer, job build.Job, names *translate.Result) *display {
 	r := job.Request
-	d := &display{to: to, quiet: r.Quiet || r.Progress == "quiet" || r.Progress == "none"}
+	if job.Broker == nil && !r.Rehearse {
+		names = nil
+	}
+	d := &display{to: to, names: names, quiet: r.Quiet || r.Progress == "quiet" || r.Progress == "none"}
 	d.WriteCloser = job.Redact.Writer(shown{d})
 	return d
 }
@@ -35,15 +43,38 @@ func (s shown) Write(p []byte) (int, error) {
 	if over := len(s.tail) - tailSize; over > 0 {
 		s.tail = append(s.tail[:0], s.tail[over:]...)
 	}
-	if s.quiet {
+	switch {
+	case s.quiet:
 		return len(p), nil
+	case s.names == nil:
+		return s.to.Write(p)
 	}
-	return s.to.Write(p)
+	s.line = append(s.line, p...)
+	end := bytes.LastIndexByte(s.line, '\n') + 1
+	var out strings.Builder
+	for line := range bytes.Lines(s.line[:end]) {
+		out.WriteString(s.named(string(line)))
+	}
+	s.line = append(s.line[:0], s.line[end:]...)
+	_, err := io.WriteString(s.to, out.String())
+	return len(p), err
+}
+
+// named is a line with the step in it as it was written.
+func (d *display) named(line string) string {
+	text := strings.TrimSuffix(line, "\n")
+	if strings.HasPrefix(text, "STEP ") {
+		text = d.names.Name(text)
+	}
+	return d.names.AsWritten(text) + line[len(strings.TrimSuffix(line, "\n")):]
 }
 
 // Close shows the rest, and the end of what a quiet build that failed has printed.
 func (d *display) Close(failed bool) error {
 	err := d.WriteCloser.Close()
+	if len(d.line) > 0 && err == nil {
+		_, err = io.WriteString(d.to, d.named(string(d.line)))
+	}
 	if failed && d.quiet && err == nil {
 		_, err = d.to.Write(d.tail)
 	}
@@ -55,6 +86,9 @@ func (d *display) reason(code int) string {
 	const prefix = "Error: "
 	for _, line := range strings.Split(string(d.tail), "\n") {
 		if text, ok := strings.CutPrefix(line, prefix); ok {
+			if d.names != nil {
+				text = d.names.AsWritten(text)
+			}
 			return text
 		}
 	}

@@ -48,6 +48,7 @@ func (b *result) dockerfileArgs() ([]string, error) {
 		}
 		args = append(args, "--build-context", documents+"="+dir)
 	}
+	args = append(args, b.steps...)
 	return append(args, "--", r.Context), nil
 }
 
@@ -89,7 +90,7 @@ func (b *result) translate() ([]byte, error) {
 	if f, err = dockerfile.Parse(name, text); err != nil {
 		return nil, err
 	}
-	tr, err := translate.For(b.engine.info.builder(), f, translate.Options{Target: r.Target, BuildArgs: build.Arguments(r.BuildArg)})
+	tr, err := translate.For(b.engine.info.builder(), f, translate.Options{Target: r.Target, BuildArgs: build.Arguments(r.BuildArg), Brokered: b.brokered()})
 	if e := (*translate.Error)(nil); errors.As(err, &e) {
 		return nil, &build.UsageError{Err: fmt.Errorf("%s: %w", name, err), Try: e.Hint()}
 	}
@@ -112,6 +113,10 @@ func (b *result) translate() ([]byte, error) {
 		text, lines = tr.Dockerfile, tr.Lines
 	}
 	b.documents = tr.Files
+	b.shown = tr
+	if b.steps, err = b.brokerSteps(tr.Steps); err != nil {
+		return nil, err
+	}
 	if !bytes.Equal(text, b.job.Original) {
 		b.translated, b.lines = text, lines
 	}

@@ -160,6 +160,7 @@ func (b *result) solve(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.close()) }()
+	defer b.closeSockets()
 	iidfile := filepath.Join(b.dir, "iid")
 	args = slices.Concat(b.buildArgs(iidfile), h.args, args)
 	env, err := b.hide(args)
@@ -184,7 +185,7 @@ func (b *result) build(ctx context.Context, args, env []string) (err error) {
 			err = errors.Join(err, b.engine.sweep(ctx, b.dir))
 		}
 	}()
-	show := newDisplay(b.engine.streams.Err, b.job)
+	show := newDisplay(b.engine.streams.Err, b.job, b.shown)
 	var stdin io.Reader
 	if b.job.Request.Context == "-" && b.job.Request.File != "-" {
 		stdin = b.engine.streams.In

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/build/output"
+	"github.com/tightlip/tightlip/dockerfile/translate"
 	"github.com/tightlip/tightlip/image"
 	"github.com/tightlip/tightlip/image/sink"
 )
@@ -26,6 +28,9 @@ type result struct {
 	translated []byte            // the Dockerfile, nil if it stayed as it was
 	lines      []int             // and for each of its lines that of the user's
 	documents  map[string][]byte // of COPY <<EOF
+	shown      *translate.Result // by which the display shows steps as they were written
+	steps      []string          // arguments for what the steps that use the broker mount
+	sockets    []net.Listener    // of such steps
 	id         string            // of the image, with its algorithm
 	digest     string            // of the manifest in the staged layout
 	named      bool

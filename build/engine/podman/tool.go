@@ -127,7 +127,7 @@ func chroot() bool { return os.Getenv("BUILDAH_ISOLATION") == "chroot" }
 func (i info) builder() translate.Builder {
 	major, minor := 0, 0
 	_, _ = fmt.Sscanf(i.buildah, "%d.%d", &major, &minor)
-	return translate.Builder{Mounts: true, Heredocs: major > 1 || minor >= 33, Documents: documents}
+	return translate.Builder{Mounts: true, Heredocs: major > 1 || minor >= 33, Documents: documents, StepFolders: true}
 }
 
 // output runs a short command and returns its standard output.

@@ -1,0 +1,106 @@
+package podman
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+
+	"github.com/tightlip/tightlip/broker/gate"
+	"github.com/tightlip/tightlip/broker/shimbin"
+	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/dockerfile/translate"
+)
+
+// Brokers implements build.Brokers.
+func (e *Engine) Brokers(*build.Request) error {
+	if chroot() {
+		return refuse("unset BUILDAH_ISOLATION, or --engine embedded", "with BUILDAH_ISOLATION=chroot, steps have no network and no /dev of their own to reach the broker in")
+	}
+	return nil
+}
+
+// brokered are the options of a translation that leads steps through the broker; nil if there is none.
+func (b *result) brokered() *translate.Brokered {
+	r := b.job.Request
+	switch {
+	case r.Rehearse:
+		return &translate.Brokered{Rehearsal: true}
+	case b.job.Broker == nil:
+		return nil
+	}
+	return &translate.Brokered{Uses: b.job.Broker.Uses, Sealed: r.Sealed}
+}
+
+// brokerSteps makes the folder that each translated step mounts: the shim, and the socket of the broker. It returns the arguments by
+// which the tool knows the folders.
+func (b *result) brokerSteps(steps []translate.Step) (args []string, err error) {
+	for _, s := range steps {
+		context := s.Context()
+		dir := filepath.Join(b.dir, context)
+		if !s.Wrapped || slices.Contains(args, context+"="+dir) {
+			continue
+		}
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return nil, err
+		}
+		shim, err := shimbin.For(runtime.GOARCH)
+		if err != nil {
+			return nil, err
+		}
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, translate.ShimFile), shim, 0o755), os.Chmod(dir, 0o755)); err != nil {
+			return nil, err
+		}
+		args = append(args, "--build-context", context+"="+dir)
+		if s.Broker == "" {
+			continue
+		}
+		seal := slices.ContainsFunc(s.Brokered, b.job.Request.Sealed)
+		if err := b.job.Broker.Add(gate.Step{Name: s.Broker, Label: gate.StepLabel(s.Line), Secrets: s.Brokered, Seal: seal}); err != nil {
+			return nil, err
+		}
+		if err := b.serveBroker(filepath.Join(dir, translate.SocketFile), s.Broker); err != nil {
+			return nil, err
+		}
+	}
+	return args, nil
+}
+
+// serveBroker takes the connections to a step's socket to the broker. The folder of the build is for its user alone, so that only steps
+// that mount the socket reach it.
+func (b *result) serveBroker(socket, step string) error {
+	// The path may be longer than a socket's address.
+	dir, err := os.Open(filepath.Dir(socket))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	short := filepath.Join("/proc/self/fd", strconv.Itoa(int(dir.Fd())), filepath.Base(socket))
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
+	if err != nil {
+		return err
+	}
+	l.SetUnlinkOnClose(false)
+	b.sockets = append(b.sockets, l)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _ = b.job.Broker.Serve(step, conn) }()
+		}
+	}()
+	return os.Chmod(socket, 0o666) // for any USER
+}
+
+// closeSockets ends the way to the broker.
+func (b *result) closeSockets() {
+	for _, l := range b.sockets {
+		l.Close()
+	}
+	b.sockets = nil
+}
