@@ -1,4 +1,5 @@
-// Package sshagent gives steps read-only SSH agents: the user's own, or ones that hold keys from files.
+// Package sshagent gives steps SSH agents that list keys and sign: the user's own, or ones that hold keys from files. A policy narrows
+// what they sign to logins of certain users at certain hosts.
 package sshagent
 
 import (
@@ -20,10 +21,23 @@ import (
 type Spec struct {
 	ID    string
 	Paths []string // sockets or keys; none is the socket in SSH_AUTH_SOCK
+	// Policy says where the agent may log in. Without one it signs whatever it is asked to.
+	Policy *Policy
+	// Audit is told of each request but listing. It is called by several goroutines at once. It may be nil.
+	Audit func(Event)
 }
 
-// Parse reads --ssh flags and finds what they name.
+// Parse reads --ssh flags and finds what they name. The agents have no policy.
 func Parse(flags []string) (*Agents, error) {
+	specs, err := ParseSpecs(flags)
+	if err != nil {
+		return nil, err
+	}
+	return New(specs)
+}
+
+// ParseSpecs reads --ssh flags. The agents have no policy yet.
+func ParseSpecs(flags []string) ([]Spec, error) {
 	parsed, err := buildflags.ParseSSHSpecs(flags)
 	if err != nil {
 		return nil, err
@@ -32,7 +46,7 @@ func Parse(flags []string) (*Agents, error) {
 	for _, s := range parsed {
 		specs = append(specs, Spec{ID: s.ID, Paths: s.Paths})
 	}
-	return New(specs)
+	return specs, nil
 }
 
 // maxKey bounds, in bytes, what is read as a key.
@@ -40,17 +54,19 @@ const maxKey = 100 << 10
 
 // Agents opens agents by id.
 type Agents struct {
+	specs   map[string]Spec
 	sockets map[string]string
-	keys    map[string]agent.Agent
+	keys    map[string]agent.ExtendedAgent
 }
 
 // New finds the agents and reads the keys. A key with a passphrase is an error: an agent is there for it.
 func New(specs []Spec) (*Agents, error) {
-	a := &Agents{sockets: map[string]string{}, keys: map[string]agent.Agent{}}
+	a := &Agents{specs: map[string]Spec{}, sockets: map[string]string{}, keys: map[string]agent.ExtendedAgent{}}
 	for _, s := range specs {
 		if err := a.add(s); err != nil {
 			return nil, fmt.Errorf("SSH agent %s: %w", s.ID, err)
 		}
+		a.specs[s.ID] = s
 	}
 	return a, nil
 }
@@ -64,7 +80,7 @@ func (a *Agents) add(s Spec) error {
 		}
 		paths = []string{socket}
 	}
-	keys := agent.NewKeyring()
+	keys := agent.NewKeyring().(agent.ExtendedAgent) // as its documentation says
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -104,20 +120,22 @@ func addKey(keys agent.Agent, path string) error {
 
 // Open connects to an agent. It is gone when the connection is closed.
 func (a *Agents) Open(ctx context.Context, id string) (io.ReadWriteCloser, error) {
-	var of agent.Agent
+	spec, ok := a.specs[id]
+	if !ok {
+		return nil, broker.ErrNoAgent
+	}
+	c := &connection{id: id, agent: a.keys[id], policy: spec.Policy, audit: spec.Audit}
 	var upstream net.Conn
 	if socket, ok := a.sockets[id]; ok {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		if err != nil {
 			return nil, fmt.Errorf("connecting to the SSH agent: %w", err)
 		}
-		of, upstream = agent.NewClient(conn), conn
-	} else if of = a.keys[id]; of == nil {
-		return nil, broker.ErrNoAgent
+		c.agent, upstream = agent.NewClient(conn), conn
 	}
 	near, far := net.Pipe()
 	go func() {
-		_ = agent.ServeAgent(readOnly{of}, far)
+		_ = c.serve(far)
 		far.Close()
 		if upstream != nil {
 			upstream.Close()
@@ -125,26 +143,3 @@ func (a *Agents) Open(ctx context.Context, id string) (io.ReadWriteCloser, error
 	}()
 	return near, nil
 }
-
-// readOnly refuses what would change the agent.
-type readOnly struct{ agent.Agent }
-
-var errReadOnly = errors.New("a step may only list keys and sign")
-
-func (readOnly) Add(agent.AddedKey) error       { return errReadOnly }
-func (readOnly) Remove(ssh.PublicKey) error     { return errReadOnly }
-func (readOnly) RemoveAll() error               { return errReadOnly }
-func (readOnly) Lock([]byte) error              { return errReadOnly }
-func (readOnly) Unlock([]byte) error            { return errReadOnly }
-func (readOnly) Signers() ([]ssh.Signer, error) { return nil, errReadOnly }
-
-// SignWithFlags implements agent.ExtendedAgent: RSA keys sign with SHA-2 only through it.
-func (r readOnly) SignWithFlags(key ssh.PublicKey, data []byte, flags agent.SignatureFlags) (*ssh.Signature, error) {
-	if e, ok := r.Agent.(agent.ExtendedAgent); ok {
-		return e.SignWithFlags(key, data, flags)
-	}
-	return r.Sign(key, data)
-}
-
-// Extension implements agent.ExtendedAgent.
-func (readOnly) Extension(string, []byte) ([]byte, error) { return nil, agent.ErrExtensionUnsupported }

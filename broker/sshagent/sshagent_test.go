@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/pem"
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -49,22 +48,7 @@ func socket(t *testing.T) string {
 	if err := keys.Add(agent.AddedKey{PrivateKey: newKey(t)}); err != nil {
 		t.Fatal(err)
 	}
-	name := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { _ = agent.ServeAgent(keys, c); c.Close() }()
-		}
-	}()
-	return name
+	return socketOf(t, keys)
 }
 
 // TestOpen lists and signs with each kind of agent, and wants everything else refused.
