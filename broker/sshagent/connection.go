@@ -198,7 +198,7 @@ func (c *connection) extension(rest []byte) []byte {
 	if err != nil {
 		return []byte{msgExtensionFailure}
 	}
-	// An agent of OpenSSH wants to know, too, when it holds keys for certain servers only. Others do not understand it.
+	// An agent of OpenSSH that holds keys for certain servers only wants to know, too. Others do not understand it.
 	_, _ = c.agent.Extension(extensionBind, m.Contents)
 	return []byte{msgSuccess}
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/pem"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -142,6 +143,7 @@ type binding struct {
 	algorithm string
 	forwarded bool
 	trailing  string
+	padding   string // of the signature
 }
 
 func (b binding) message(t *testing.T) []byte {
@@ -165,7 +167,7 @@ func (b binding) message(t *testing.T) []byte {
 	return append(ssh.Marshal(struct {
 		Key, Session, Signature []byte
 		Forwarded               bool
-	}{b.key.Marshal(), []byte(b.session), ssh.Marshal(sig), b.forwarded}), b.trailing...)
+	}{b.key.Marshal(), []byte(b.session), append(ssh.Marshal(sig), b.padding...), b.forwarded}), b.trailing...)
 }
 
 // login is what a client wants to have signed.
@@ -262,6 +264,13 @@ func attacks(t *testing.T, w *world) map[string]attack {
 	hostCertificate := certify(t, w.user.PublicKey(), stranger, ssh.HostCert, "git.corp.example")
 	certificate := certify(t, stranger.PublicKey(), stranger, ssh.UserCert, "git")
 	rsaUser := signerOf(t, keyOf(t, "rsa"))
+	dsa, err := ssh.ParsePublicKey(ssh.Marshal(struct {
+		Name       string
+		P, Q, G, Y *big.Int
+	}{ssh.InsecureKeyAlgoDSA, new(big.Int).Lsh(big.NewInt(1), 1023), new(big.Int).Lsh(big.NewInt(1), 159), big.NewInt(2), big.NewInt(4)}))
+	if err != nil {
+		t.Fatal(err)
+	}
 	return map[string]attack{
 		"no bind":                   {data: valid.data(), reason: "did not say which server"},
 		"another user":              bound(func(l *login) { l.user = "root" }, "does not name this user"),
@@ -276,6 +285,7 @@ func attacks(t *testing.T, w *world) map[string]attack {
 		"trailing bytes":            bound(func(l *login) { l.trailing = "x" }, "no login"),
 		"trailing host key":         bound(func(l *login) { l.hostKey = w.host.PublicKey() }, "no login"),
 		"host bound without a host": bound(func(l *login) { l.method = hostBound }, "no login"),
+		"host bound to nothing":     bound(func(l *login) { l.method, l.trailing = hostBound, "\x00\x00\x00\x00" }, "no login"),
 		"host bound elsewhere":      bound(func(l *login) { l.method, l.hostKey = hostBound, w.other.PublicKey() }, "another host key"),
 		"host bound, trailing": bound(func(l *login) {
 			l.method, l.hostKey, l.trailing = hostBound, w.host.PublicKey(), "\x00\x00\x00\x00"
@@ -291,6 +301,7 @@ func attacks(t *testing.T, w *world) map[string]attack {
 		"a hash":                     {binds: []binding{good}, bindOK: true, data: []byte(session1), reason: "no login"},
 		"half a login":               {binds: []binding{good}, bindOK: true, data: valid.data()[:80], reason: "no login"},
 		"SHA-1":                      {binds: []binding{good}, bindOK: true, key: rsaUser.PublicKey(), data: with(func(l *login) { l.key = rsaUser.PublicKey() }), reason: "SHA-1"},
+		"DSA":                        {binds: []binding{good}, bindOK: true, key: dsa, data: with(func(l *login) { l.key = dsa }), reason: "SHA-1"},
 		"RSA, other flags":           {binds: []binding{good}, bindOK: true, key: rsaUser.PublicKey(), flags: 4, data: with(func(l *login) { l.key, l.algorithm = rsaUser.PublicKey(), ssh.KeyAlgoRSASHA256 }), reason: "algorithm"},
 		"RSA, no flags":              {binds: []binding{good}, bindOK: true, key: rsaUser.PublicKey(), data: with(func(l *login) { l.key, l.algorithm = rsaUser.PublicKey(), ssh.KeyAlgoRSASHA256 }), reason: "SHA-1"},
 		"another host":               {binds: []binding{{host: w.other, session: session1}}, data: valid.data(), reason: "does not name the server's host key"},
@@ -312,9 +323,10 @@ func attacks(t *testing.T, w *world) map[string]attack {
 		"the other binding's host": {
 			binds: []binding{good, {host: w.other, session: session1}}, data: with(func(l *login) { l.method, l.hostKey = hostBound, w.other.PublicKey() }), reason: "another host key",
 		},
-		"bind with trailing bytes": {binds: []binding{{host: w.host, session: session1, trailing: "x"}}, data: valid.data(), reason: "malformed"},
-		"short session":            {binds: []binding{{host: w.host, session: "1"}}, data: with(func(l *login) { l.session = "1" }), reason: "malformed"},
-		"no session":               {binds: []binding{{host: w.host}}, data: with(func(l *login) { l.session = "" }), reason: "malformed"},
+		"bind with trailing bytes":      {binds: []binding{{host: w.host, session: session1, trailing: "x"}}, data: valid.data(), reason: "malformed"},
+		"signature with trailing bytes": {binds: []binding{{host: w.host, session: session1, padding: "x"}}, data: valid.data(), reason: "malformed"},
+		"short session":                 {binds: []binding{{host: w.host, session: "1"}}, data: with(func(l *login) { l.session = "1" }), reason: "malformed"},
+		"no session":                    {binds: []binding{{host: w.host}}, data: with(func(l *login) { l.session = "" }), reason: "malformed"},
 		"what a host key signs besides": {
 			binds: []binding{{host: w.host, session: strings.Repeat("hostkeys-prove", 9)}}, data: with(func(l *login) { l.session = strings.Repeat("hostkeys-prove", 9) }), reason: "malformed",
 		},
@@ -513,6 +525,24 @@ func TestForgedCertificate(t *testing.T) {
 	cert.SignatureKey = authority
 	if _, err := w.client(t).Extension(extensionBind, binding{host: stranger, key: cert, session: session1}.message(t)); err == nil {
 		t.Error("the binding was accepted")
+	}
+}
+
+// TestSHA1Authority has a certificate that its authority signed with SHA-1.
+func TestSHA1Authority(t *testing.T) {
+	w := newWorld(t, "ed25519", "ed25519")
+	authority := signerOf(t, keyOf(t, "rsa")).(ssh.AlgorithmSigner)
+	w.policy.Rules[0].Known = sshagent.HostKeys{Authorities: []ssh.PublicKey{authority.PublicKey()}}
+	for algorithm, want := range map[string]bool{ssh.KeyAlgoRSA: false, ssh.KeyAlgoRSASHA256: true} {
+		signer, err := ssh.NewSignerWithAlgorithms(authority, []string{algorithm})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert := certify(t, w.other.PublicKey(), signer, ssh.HostCert, "git.corp.example")
+		_, err = w.client(t).Extension(extensionBind, binding{host: w.other, key: cert, session: session1}.message(t))
+		if (err == nil) != want {
+			t.Errorf("%s: %v, %+v", algorithm, err, w.last())
+		}
 	}
 }
 
