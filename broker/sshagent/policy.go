@@ -56,7 +56,7 @@ func contains(keys []ssh.PublicKey, key ssh.PublicKey) bool {
 
 // weak is for signatures with SHA-1: two texts can be made that share one.
 func weak(algorithm string) bool {
-	return algorithm == ssh.KeyAlgoRSA || algorithm == ssh.InsecureKeyAlgoDSA
+	return algorithm == ssh.KeyAlgoRSA || algorithm == "ssh-dss"
 }
 
 // rules are those for a host key.
