@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/tightlip/tightlip/broker/gate"
+	"github.com/tightlip/tightlip/broker/sshagent"
 	"github.com/tightlip/tightlip/image"
 	"github.com/tightlip/tightlip/internal/redact"
 )
@@ -46,7 +47,9 @@ type Job struct {
 	Handoff      *Handoff
 	// Broker lets steps use secrets without having them; nil if there are none. Engines that implement Brokers add the steps.
 	Broker *gate.Steps
-	Redact *redact.Redactor
+	// AgentAudit is called for what SSH agents with a policy are asked; may be nil.
+	AgentAudit func(sshagent.Event)
+	Redact     *redact.Redactor
 	// Stage is a folder of this build alone, on the disk that holds the program's cache.
 	Stage string
 }

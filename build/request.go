@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tightlip/tightlip/broker/gate"
+	"github.com/tightlip/tightlip/broker/sshagent"
 	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/secret"
 )
@@ -64,15 +65,17 @@ type Request struct {
 	Ulimit        []string `json:"ulimit,omitempty"`
 	Call          string   `json:"call,omitempty"`
 
-	Secrets      []Secret      `json:"secrets,omitempty"`
-	BrokerPass   []gate.Origin `json:"broker-pass,omitempty"` // what the broker may reach without a credential, also in private networks
-	Rehearse     bool          `json:"rehearse,omitempty"`    // with phantoms only, and no name
-	AllowPhantom bool          `json:"allow-phantom,omitempty"`
-	Prove        ProveMode     `json:"prove"`
-	ProveHistory bool          `json:"prove-history,omitempty"`
-	Skip         []string      `json:"prove-skip,omitempty"`   // path patterns that the proof may leave unread
-	Proof        string        `json:"proof,omitempty"`        // a file for the statement
-	Forget       bool          `json:"prove-forget,omitempty"` // what is remembered of earlier leaks
+	Secrets []Secret `json:"secrets,omitempty"`
+	// SSHPolicy says what the SSH agents may sign for, by id. One without a policy signs for any server.
+	SSHPolicy    map[string]sshagent.Settings `json:"ssh-policy,omitempty"`
+	BrokerPass   []gate.Origin                `json:"broker-pass,omitempty"` // what the broker may reach without a credential, also in private networks
+	Rehearse     bool                         `json:"rehearse,omitempty"`    // with phantoms only, and no name
+	AllowPhantom bool                         `json:"allow-phantom,omitempty"`
+	Prove        ProveMode                    `json:"prove"`
+	ProveHistory bool                         `json:"prove-history,omitempty"`
+	Skip         []string                     `json:"prove-skip,omitempty"`   // path patterns that the proof may leave unread
+	Proof        string                       `json:"proof,omitempty"`        // a file for the statement
+	Forget       bool                         `json:"prove-forget,omitempty"` // what is remembered of earlier leaks
 }
 
 // Secret is one secret of a request.

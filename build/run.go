@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tightlip/tightlip/broker/gate"
+	"github.com/tightlip/tightlip/broker/sshagent"
 	"github.com/tightlip/tightlip/finding"
 	"github.com/tightlip/tightlip/image"
 	"github.com/tightlip/tightlip/internal/redact"
@@ -43,6 +44,8 @@ type Tools struct {
 	Done func()
 	// Audit is called for each request that goes through the broker, by several goroutines at once; may be nil.
 	Audit func(gate.Event)
+	// AgentAudit is called for what SSH agents with a policy are asked; may be nil.
+	AgentAudit func(sshagent.Event)
 	// Redacting is called with the redactor as soon as there are values to redact; may be nil.
 	Redacting func(*redact.Redactor)
 }
@@ -131,7 +134,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, clean()) }()
-	job := Job{Request: r, Handoff: NewHandoff(set), Broker: broker, Redact: redactor, Stage: stage}
+	job := Job{Request: r, Handoff: NewHandoff(set), Broker: broker, Redact: redactor, AgentAudit: t.AgentAudit, Stage: stage}
 	if broker != nil {
 		job.Handoff.standIn = broker.StandIn
 	}

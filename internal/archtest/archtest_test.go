@@ -60,7 +60,7 @@ var layers = []struct {
 	{"build/engine/podman", []string{"broker", "build", "build/output", "dockerfile", "image"}},
 	{"conformance", nil},
 	{"report", []string{"finding"}},
-	{"internal/config", []string{"broker/gate", "secret", "internal/suggest"}},
+	{"internal/config", []string{"broker", "secret", "internal/suggest"}},
 	{"internal/archtest", nil},
 	{"internal/quickstart", nil},
 	{"internal/corpus", nil},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/tightlip/tightlip/broker/gate"
+	"github.com/tightlip/tightlip/broker/sshagent"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/internal/config"
 	"github.com/tightlip/tightlip/secret"
@@ -25,6 +26,7 @@ type brokerFlags struct {
 	routes, pass []string
 	seal         bool
 	audit        string
+	sshAllow     []string
 }
 
 func (f *brokerFlags) add(cmd *cobra.Command) {
@@ -33,6 +35,7 @@ func (f *brokerFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.pass, "broker-pass", nil, "`origin` that steps with such a secret may reach without it, also in a private network")
 	flags.BoolVar(&f.seal, "seal", false, "take the network away from steps with such a secret: they reach what the policy names, and nothing else")
 	flags.StringVar(&f.audit, "audit", "", "append a line of JSON for each request of such steps to `file`, too")
+	flags.StringArrayVar(&f.sshAllow, "ssh-allow", nil, `let an SSH agent sign only for a user at a known host ("default=git@git.corp.example")`)
 	_ = cmd.MarkFlagFilename("audit")
 }
 
@@ -74,6 +77,44 @@ func (f *brokerFlags) apply(cfg *config.Config, r *build.Request) error {
 		return usageError(errors.New("--seal and --broker-pass are for secrets that steps use through the broker, and there is none"), "--broker npm=https://npm.corp.example:bearer")
 	}
 	return nil
+}
+
+// agents adds what the files and the flags say of SSH agents.
+func (f *brokerFlags) agents(cfg *config.Config, r *build.Request) error {
+	r.SSHPolicy = map[string]sshagent.Settings{}
+	for _, a := range cfg.Agents {
+		r.SSHPolicy[a.ID] = a.Settings
+	}
+	flags := map[string]bool{}
+	for _, text := range f.sshAllow {
+		id, target, ok := strings.Cut(text, "=")
+		if !ok {
+			return usageError(errors.New("--ssh-allow is not ID=USER@HOST"), "--ssh-allow default=git@git.corp.example")
+		}
+		s := r.SSHPolicy[id]
+		if !flags[id] {
+			s.Allow = nil
+		}
+		flags[id], s.Allow = true, append(s.Allow, target)
+		r.SSHPolicy[id] = s
+	}
+	for id := range flags {
+		if !slices.ContainsFunc(r.SSH, func(s string) bool { name, _, _ := strings.Cut(s, "="); return name == id }) {
+			return usageError(fmt.Errorf("--ssh-allow: the build has no SSH agent %s", id), "--ssh "+id)
+		}
+	}
+	return nil
+}
+
+// showAgent tells of what an SSH agent refused: ssh itself only hears a no.
+func (a *app) showAgent(e sshagent.Event) {
+	if !e.Granted && e.Request == sshagent.Sign {
+		to := e.User
+		if e.Host != "" {
+			to += "@" + e.Host
+		}
+		fmt.Fprint(a.streams.Err, a.redact(fmt.Sprintf("tightlip: SSH agent %s: refused to sign for %s: %s\n", quoted(e.Agent), quoted(to), e.Reason)))
+	}
 }
 
 // addRoutes adds to what a secret may be used for, and the secret itself if no flag gave it.

@@ -145,6 +145,9 @@ func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOption
 			return err
 		}
 	}
+	if err := o.broker.agents(cfg, r); err != nil {
+		return err
+	}
 	if err := proof.CheckSkip(r.Skip); err != nil {
 		return usageError(err, "--prove-skip takes the patterns of a shell, without **")
 	}
@@ -161,7 +164,7 @@ func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOption
 	}
 	tools.Engine = a.engineFor(cfg)
 	o.requests = newRequestLog(cfg, o.broker.audit)
-	tools.Audit = o.requests.write
+	tools.Audit, tools.AgentAudit = o.requests.write, a.showAgent
 	out, err := build.Run(ctx, r, tools)
 	return a.finishBuild(o, out, errors.Join(err, o.requests.close()))
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tightlip/tightlip/broker/gate"
+	"github.com/tightlip/tightlip/broker/sshagent"
 	"github.com/tightlip/tightlip/internal/suggest"
 	"github.com/tightlip/tightlip/secret"
 )
@@ -38,6 +39,7 @@ type Config struct {
 	Secrets     []Secret      // those of the user's file, then those of the project's; the latter replace the former
 
 	BrokerPass []gate.Origin // what the broker may reach without a credential
+	Agents     []Agent       // what SSH agents may sign for
 	userFile   string
 	origins    map[string]Origin // by setting name
 }
@@ -51,6 +53,13 @@ type Secret struct {
 	Broker          []gate.Route
 	Seal            bool // steps with it have no network but the broker
 	Origin          Origin
+}
+
+// Agent is an entry of a file's SSH agents. One of the user's file is not replaced by the project's.
+type Agent struct {
+	ID string
+	sshagent.Settings
+	Origin Origin
 }
 
 // Options are what Load looks at.
@@ -221,8 +230,24 @@ func (l *loader) file(path string, kind Kind, mustExist bool) {
 		l.apply(v.setting, v.text, v.origin)
 	}
 	l.config.BrokerPass = append(l.config.BrokerPass, parsed.pass...)
+	for _, a := range parsed.agents {
+		l.addAgent(a, filepath.Dir(path))
+	}
 	for _, s := range parsed.secrets {
 		l.addSecret(s, filepath.Dir(path))
+	}
+}
+
+func (l *loader) addAgent(a Agent, dir string) {
+	for i, name := range a.KnownHosts {
+		if rest, home := strings.CutPrefix(name, "~/"); home {
+			a.KnownHosts[i] = filepath.Join(l.env["HOME"], rest)
+		} else if !filepath.IsAbs(name) {
+			a.KnownHosts[i] = filepath.Join(dir, name)
+		}
+	}
+	if !slices.ContainsFunc(l.config.Agents, func(o Agent) bool { return o.ID == a.ID }) {
+		l.config.Agents = append(l.config.Agents, a)
 	}
 }
 

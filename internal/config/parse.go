@@ -17,6 +17,7 @@ type parsed struct {
 	values  []value
 	secrets []Secret
 	pass    []gate.Origin
+	agents  []Agent
 }
 
 type value struct {
@@ -75,7 +76,7 @@ func (p *parser) document(data []byte) *yaml.Node {
 
 // top reads the whole of the file.
 func (p *parser) top(root *yaml.Node) {
-	known := []string{"version", "secrets", "broker"}
+	known := []string{"version", "secrets", "broker", "ssh"}
 	for _, s := range settings {
 		if section, _, _ := strings.Cut(s.key, "."); section != "" && !slices.Contains(known, section) {
 			known = append(known, section)
@@ -93,6 +94,8 @@ func (p *parser) top(root *yaml.Node) {
 			p.secretsSection(node)
 		case "broker":
 			p.brokerSection(node)
+		case "ssh":
+			p.sshSection(node)
 		case "allow":
 			p.allow(key, node)
 		default:
@@ -207,6 +210,41 @@ func (p *parser) brokerSection(node *yaml.Node) {
 		p.pass, err = gate.DecodeOrigins(v)
 		p.policyErrors(v, err)
 	})
+}
+
+// sshSection reads what SSH agents may sign for.
+func (p *parser) sshSection(node *yaml.Node) {
+	p.mapping(node, "ssh", nil, func(id string, key, v *yaml.Node) {
+		a := Agent{ID: id, Origin: p.at(key)}
+		p.mapping(v, "the SSH agent "+id, []string{"allow", "known-hosts", "keys"}, func(name string, _, v *yaml.Node) {
+			list := p.words(name, v)
+			switch name {
+			case "allow":
+				a.Allow = list
+			case "known-hosts":
+				a.KnownHosts = list
+			case "keys":
+				a.Keys = list
+			}
+		})
+		p.agents = append(p.agents, a)
+	})
+}
+
+// words is a list of texts, or one text.
+func (p *parser) words(name string, n *yaml.Node) []string {
+	if n.Kind == yaml.ScalarNode {
+		return []string{n.Value}
+	}
+	var out []string
+	for _, item := range n.Content {
+		if n.Kind != yaml.SequenceNode || item.Kind != yaml.ScalarNode {
+			p.fail(n, name+" must be a list of texts", "")
+			return nil
+		}
+		out = append(out, item.Value)
+	}
+	return out
 }
 
 func (p *parser) ref(node *yaml.Node) secret.Ref {

@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/tightlip/tightlip/broker/gate"
 	"github.com/tightlip/tightlip/broker/shimbin"
+	"github.com/tightlip/tightlip/broker/sshagent"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/dockerfile/translate"
 	"google.golang.org/grpc"
@@ -157,6 +159,39 @@ func attachSSH(agents session.Attachable, broker *gate.Steps) session.Attachable
 	return &sshServer{server, broker}
 }
 
+// agentServer gives steps the agents of a build.
+type agentServer struct{ agents *sshagent.Agents }
+
+// Register implements session.Attachable.
+func (s agentServer) Register(server *grpc.Server) { sshforward.RegisterSSHServer(server, s) }
+
+// CheckAgent implements sshforward.SSHServer.
+func (s agentServer) CheckAgent(ctx context.Context, r *sshforward.CheckAgentRequest) (*sshforward.CheckAgentResponse, error) {
+	agent, err := s.agents.Open(ctx, cmp.Or(r.ID, sshforward.DefaultID))
+	if err != nil {
+		return nil, fmt.Errorf("SSH agent %s: %w", r.ID, err)
+	}
+	return &sshforward.CheckAgentResponse{}, agent.Close()
+}
+
+// ForwardAgent implements sshforward.SSHServer.
+func (s agentServer) ForwardAgent(stream sshforward.SSH_ForwardAgentServer) error {
+	agent, err := s.agents.Open(stream.Context(), idOf(stream))
+	if err != nil {
+		return err
+	}
+	return sshforward.Copy(stream.Context(), agent, stream, nil)
+}
+
+// idOf is the id of a mount whose connection this is.
+func idOf(stream sshforward.SSH_ForwardAgentServer) string {
+	md, _ := metadata.FromIncomingContext(stream.Context())
+	if v := md[sshforward.KeySSHID]; len(v) > 0 {
+		return v[0]
+	}
+	return sshforward.DefaultID
+}
+
 type sshServer struct {
 	sshforward.SSHServer
 	broker *gate.Steps
@@ -175,11 +210,7 @@ func (s *sshServer) CheckAgent(ctx context.Context, r *sshforward.CheckAgentRequ
 
 // ForwardAgent implements sshforward.SSHServer: BuildKit carries any bytes, not only an agent's.
 func (s *sshServer) ForwardAgent(stream sshforward.SSH_ForwardAgentServer) error {
-	md, _ := metadata.FromIncomingContext(stream.Context())
-	id := sshforward.DefaultID
-	if v := md[sshforward.KeySSHID]; len(v) > 0 {
-		id = v[0]
-	}
+	id := idOf(stream)
 	if !s.broker.Has(id) {
 		return s.SSHServer.ForwardAgent(stream)
 	}

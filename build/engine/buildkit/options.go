@@ -17,6 +17,7 @@ import (
 	"github.com/docker/cli/cli/command"
 	dockeropts "github.com/docker/cli/opts"
 	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/auth/authprovider"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/build/output"
@@ -154,7 +155,7 @@ func (p *parsed) attach(o *bx.Options, cli command.Cli, job build.Job, own map[s
 	if len(specs) == 0 && buildflags.IsGitSSH(job.Request.Context) {
 		specs = []*buildflags.SSH{{ID: "default"}}
 	}
-	ssh, err := bx.CreateSSH(specs)
+	ssh, err := createSSH(specs, job)
 	if err != nil {
 		return err
 	}
@@ -163,6 +164,18 @@ func (p *parsed) attach(o *bx.Options, cli command.Cli, job build.Job, own map[s
 	})
 	o.Session = append(o.Session, auth, attachSecrets(job.Handoff, own), attachSSH(ssh, job.Broker))
 	return nil
+}
+
+// createSSH makes buildx's agents, or ours if they have policies to keep.
+func createSSH(specs []*buildflags.SSH, job build.Job) (session.Attachable, error) {
+	if !job.Request.HasSSHPolicy() {
+		return bx.CreateSSH(specs)
+	}
+	agents, err := job.Request.Agents(job.AgentAudit)
+	if err != nil {
+		return nil, err
+	}
+	return agentServer{agents}, nil
 }
 
 // replaceDockerfile puts the job's Dockerfile, if it has one, where buildx will look for it. An ignore file that

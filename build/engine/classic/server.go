@@ -19,7 +19,6 @@ import (
 	dockerclient "github.com/moby/moby/client"
 	"github.com/tightlip/tightlip/broker"
 	"github.com/tightlip/tightlip/broker/shimbin"
-	"github.com/tightlip/tightlip/broker/sshagent"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/image/sink"
 )
@@ -51,7 +50,7 @@ func (e *Engine) startServer(ctx context.Context, job build.Job, files map[strin
 	if err != nil {
 		return nil, &build.UsageError{Err: err, Try: hint(err)}
 	}
-	agents, err := sshagent.Parse(job.Request.SSH)
+	agents, err := job.Request.Agents(job.AgentAudit)
 	if err != nil {
 		return nil, &build.UsageError{Err: err, Try: "--ssh default or --ssh ID=PATH of an agent's socket or a key without a passphrase"}
 	}

@@ -13,6 +13,9 @@ import (
 // check refuses what the tools cannot do.
 func check(r *build.Request) error {
 	const elsewhere = "--engine docker or --engine embedded"
+	if len(r.SSH) > 0 && r.HasSSHPolicy() {
+		return refuse(elsewhere, "the agents that podman and buildah give to steps do not say which server they sign for, so the policy of an agent cannot be kept")
+	}
 	for flag, used := range map[string]bool{
 		"--allow":  slices.ContainsFunc(r.Allow, func(a string) bool { return a != "network.host" }),
 		"--attest": len(r.Attest) > 0, "--builder": r.Builder != "", "--call": r.Call != "" && r.Call != "build",
