@@ -219,12 +219,25 @@ func elementSlots(text string) []slot {
 	return out
 }
 
+// isFor tells whether a file names the host of an origin: alone, with its port, or as a URL, as apt has it.
+func (s slot) isFor(o Origin) bool {
+	host := s.host
+	if scheme, rest, ok := strings.Cut(host, "://"); ok {
+		if scheme != o.Scheme {
+			return false
+		}
+		host = rest
+	}
+	host, _, _ = strings.Cut(host, "/")
+	return host != "" && (strings.EqualFold(host, o.address()) || strings.EqualFold(host, o.Host))
+}
+
 // slotFor chooses the credential for an origin: the one of its host, else the only one that there is for no host in particular.
 func slotFor(slots []slot, o Origin) (slot, bool) {
 	var free []slot
 	for _, s := range slots {
 		switch {
-		case strings.EqualFold(s.host, o.address()) || strings.EqualFold(s.host, o.Host):
+		case s.isFor(o):
 			return s, true
 		case s.host == "" && !slices.ContainsFunc(free, func(f slot) bool { return f.plain == s.plain }):
 			free = append(free, s)

@@ -21,6 +21,7 @@ func TestStandIns(t *testing.T) {
 		{"netrc", "machine other.example login x password elsewhere-1\nmachine npm.corp.example\n  login ci\n  password %\n", "ci", ""},
 		{"netrc, login last", "machine npm.corp.example password % login ci\n", "ci", ""},
 		{"netrc, default", "default login ci password %\n", "ci", ""},
+		{"apt", "machine http://npm.corp.example login x password elsewhere-0 machine https://npm.corp.example/apt login ci password %\n", "ci", ""},
 		{"npmrc", "registry=https://npm.corp.example/\n//npm.corp.example/:_authToken=%\n", "", ""},
 		{"npmrc with a port", "//npm.corp.example:8443/:_authToken=%\n//npm.corp.example/:_authToken=elsewhere-2\n", "", "https://npm.corp.example:8443"},
 		{"npmrc with a user", "//npm.corp.example/:username=ci\n//npm.corp.example/:_password=B(%)\n", "ci", ""},

@@ -44,7 +44,11 @@ type stepGate struct {
 
 // NewSteps makes the credentials ready. The error joins a *PolicyError or an *UnfitError for all that is wrong.
 func NewSteps(o Options) (*Steps, error) {
-	if err := o.Policy.Check(); err != nil {
+	var errs []error
+	for _, r := range o.Policy.Routes { // together they are checked for each step
+		errs = append(errs, r.check())
+	}
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	secrets, err := materials(o.Policy, o.Secrets)
@@ -71,6 +75,9 @@ func (s *Steps) Add(step Step) error {
 	o := s.options
 	o.Policy = o.Policy.For(step.Secrets)
 	o.Policy.Seal = o.Policy.Seal || step.Seal
+	if err := o.Policy.Check(); err != nil {
+		return fmt.Errorf("%s: %w", step.Label, err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.gates[step.Name] != nil {

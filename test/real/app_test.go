@@ -38,9 +38,9 @@ RUN --mount=type=secret,id=npmrc,target=/root/.npmrc,required=true \
 RUN --mount=type=secret,id=netrc,target=/root/.netrc,required=true \
     pip install --break-system-packages --no-compile --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
     --index-url http://@NGINX@/simple --trusted-host 127.0.0.1 acme-hello
+ENV GIT_SSL_CAINFO=/etc/ssl/acme.pem
 RUN --mount=type=secret,id=git,env=GIT_TOKEN,required=true <<EOF
 set -e
-export GIT_SSL_CAINFO=/etc/ssl/acme.pem
 git -c credential.helper='!f() { echo username=ci; echo "password=$GIT_TOKEN"; }; f' clone -q @GIT@/repo.git /app/https
 rm -rf /app/https/.git
 EOF
@@ -174,7 +174,44 @@ func TestApp(t *testing.T) {
 			if diff := difference(first, got); len(diff) > 0 {
 				t.Errorf("the image differs from that of %s:\n%s", firstName, strings.Join(diff, "\n"))
 			}
+			if e.name != "classic" {
+				s.brokered(t, e, args)
+			}
 		})
+	}
+}
+
+// brokered builds the app again, with steps that have none of the secrets, and wants the same image.
+func (s *servers) brokered(t *testing.T, e engine, args []string) {
+	t.Helper()
+	b := e.box
+	plain := contents(t, e, "app")
+	b.Env["SSL_CERT_FILE"] = filepath.Join(b.Work, "context/ca.pem")
+	defer delete(b.Env, "SSL_CERT_FILE")
+	args = append(slices.Clone(args[:len(args)-1]),
+		"--broker", "npmrc=http://"+s.npm+":bearer", "--broker", "netrc=http://"+s.nginx+":basic", "--broker", "apt=http://"+s.nginx+":basic", "--broker", "git="+s.git.URL+":basic:ci")
+	if e.name == "buildah" {
+		args = append(args, "--no-cache") // podman has built the same into the same store
+	}
+	if e.name == "docker" || e.name == "embedded" {
+		b.Write("home/.ssh/known_hosts", s.knownHosts(t))
+		b.Env["HOME"] = filepath.Join(b.Work, "home")
+		args = append(args, "--ssh-allow", "default=root@"+s.ssh)
+	}
+	r := b.Tightlip(append(args, "context")...)
+	if r.Code != 0 || !strings.Contains(r.Stderr, "proven: ") {
+		t.Fatalf("with the broker: exit code %d:\n%s", r.Code, r.All())
+	}
+	for _, with := range []string{"npmrc", "netrc", "git", "apt"} {
+		if !strings.Contains(r.Stderr, " allowed with "+with+",") {
+			t.Errorf("no step used %s through the broker:\n%s", with, r.Stderr)
+		}
+	}
+	for _, value := range []string{s.password, s.token, s.gitToken} {
+		enginetest.NoTraces(t, "the output", r.All(), value)
+	}
+	if diff := difference(plain, contents(t, e, "app")); len(diff) > 0 {
+		t.Errorf("with the broker, the image is another one:\n%s", strings.Join(diff, "\n"))
 	}
 }
 
