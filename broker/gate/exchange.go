@@ -142,6 +142,9 @@ func (x *exchange) admit(r *http.Request) error {
 		return &refusal{http.StatusForbidden, "the route of " + x.origin.String() + " does not allow " + shownMethod(r.Method) + " here (uploads: true lets it write)"}
 	}
 	x.route, x.cred = route, x.gate.credential(route)
+	if !route.Uploads && isLFSBatch(r.Method, path) {
+		return onlyDownload(r)
+	}
 	return nil
 }
 
@@ -253,6 +256,9 @@ func (x *exchange) inspect(res *http.Response) error {
 	}
 	if x.event.Method == http.MethodHead || res.ContentLength == 0 {
 		return x.door.rewrite(res)
+	}
+	if err := x.lend(res); err != nil {
+		return err
 	}
 	body := io.Reader(newGuard(res.Body, x.gate.needles, res.ContentLength))
 	body = newUnzipGuard(body, x.gate.needles, res.ContentLength, coding == "gzip")

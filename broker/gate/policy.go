@@ -257,10 +257,10 @@ func (r Route) allows(method, path, query string) bool {
 	case slices.Contains(readMethods, method):
 		return true
 	}
-	return method == http.MethodPost && readingPost(path)
+	return method == http.MethodPost && (readingPost(path) || isLFSBatch(method, path))
 }
 
-// readingPost is for the POSTs that only ask: git's fetch, and npm's audit.
+// readingPost is for the POSTs that only ask: git's fetch, and npm's audit. Those of Git LFS are looked into, see onlyDownload.
 func readingPost(path string) bool {
 	return strings.HasSuffix(path, "/git-upload-pack") || strings.Contains(path, "/-/npm/v1/security/")
 }

@@ -102,15 +102,18 @@ func (d *reverseDoor) rewriteBody(res *http.Response) error {
 	if len(body) > maxRewrite {
 		return errRewriteSize
 	}
-	body = d.replace(body)
-	closer := res.Body
+	setBody(res, d.replace(body))
+	return nil
+}
+
+// setBody gives a response another body, and closes the first one with it.
+func setBody(res *http.Response, body []byte) {
 	res.Body = struct {
 		io.Reader
 		io.Closer
-	}{bytes.NewReader(body), closer}
+	}{bytes.NewReader(body), res.Body}
 	res.ContentLength = int64(len(body))
 	res.Header.Set("Content-Length", strconv.Itoa(len(body)))
-	return nil
 }
 
 // location is a redirect to the origin made into one to the door.
