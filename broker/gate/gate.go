@@ -302,7 +302,7 @@ func (g *Gate) Environ(address, bundle, noProxy string) []string {
 func (g *Gate) environ(address, step, bundle, noProxy string) []string {
 	var out []string
 	proxy := g.ProxyURL(address, step)
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "YARN_HTTP_PROXY", "YARN_HTTPS_PROXY"} {
 		out = append(out, name+"="+proxy)
 	}
 	rest := g.withoutDeclared(noProxy)
