@@ -410,7 +410,7 @@ func TestReverse(t *testing.T) {
 		kind, coding, want string
 	}{
 		{"application/json", "", want}, {"application/vnd.npm.install-v1+json", "", want}, {"text/html; charset=utf-8", "", want}, {"application/json", "gzip", want},
-		{"application/octet-stream", "", text},
+		{"application/octet-stream", "", text}, {"application/vnd.oci.image.index.v1+json", "", text}, {"application/vnd.docker.distribution.manifest.v2+json", "", text},
 	} {
 		w.npm.respond(func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Content-Type", tt.kind)

@@ -132,9 +132,12 @@ func (d *reverseDoor) location(text string) string {
 	return u.String()
 }
 
-// rewritable is for the indexes of package managers: JSON and HTML.
+// rewritable is for the indexes of package managers: JSON and HTML. The manifests of registries are known by their digests.
 func rewritable(res *http.Response) bool {
 	kind, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if strings.HasPrefix(kind, "application/vnd.oci.") || strings.HasPrefix(kind, "application/vnd.docker.") {
+		return false
+	}
 	return err == nil && (kind == "application/json" || kind == "text/html" || kind == "text/json" || strings.HasSuffix(kind, "+json") || strings.HasSuffix(kind, "+html"))
 }
 
