@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -44,6 +45,9 @@ type private struct {
 	https    string // nginx, host:port
 	http     string
 	git      string
+	auth     string // where tokens for the registry come from
+	tokens   string // a registry that wants them
+	registry *enginetest.Registry
 	ports    map[string]string // of reverse doors, by host
 	policy   string
 	env      map[string]string // what the broker says
@@ -67,7 +71,11 @@ func startPrivate(t *testing.T) *private {
 	p.writeNPM(t)
 	p.writeGo(t)
 	p.writeCrate(t)
+	p.writeMaven(t)
+	p.writeComposer(t)
+	p.writeGem(t)
 	p.write(t, "www/file", []byte("hello from a file\n"))
+	p.startRegistries(t, cert)
 	p.startPrivateNginx(t)
 	p.startPrivateGit(t, cert)
 	p.startBroker(t)
@@ -113,6 +121,7 @@ func (p *private) startPrivateNginx(t *testing.T) {
 	var sites strings.Builder
 	for _, s := range []struct{ name, root, auth string }{
 		{"files", "www", bearer}, {"npm", "www/npm", bearer}, {"pypi", "www", basic}, {"go", "www/go", basic}, {"cargo", "www/cargo", bearer},
+		{"maven", "www/maven", basic}, {"gems", "www/gems", basic}, {"composer", "www/composer", bearer},
 	} {
 		fmt.Fprintf(&sites, "server { listen %s ssl; server_name %s%s; root %s/%s; autoindex on; %s location / { try_files $uri $uri/index.json $uri/ =404; } }\n", p.https, s.name, corp, p.dir, s.root, s.auth)
 	}
@@ -122,8 +131,9 @@ http { access_log off; default_type application/octet-stream; types { applicatio
 ssl_certificate %[1]s/cert.pem; ssl_certificate_key %[1]s/key.pem;
 client_body_temp_path %[1]s/tmp; proxy_temp_path %[1]s/tmp; fastcgi_temp_path %[1]s/tmp; uwsgi_temp_path %[1]s/tmp; scgi_temp_path %[1]s/tmp;
 %[2]s
+server { listen %[5]s ssl; server_name registry.corp.example; location / { proxy_pass http://%[6]s; proxy_set_header Host $host; proxy_set_header X-Forwarded-Proto https; } }
 server { listen %[3]s; root %[1]s/www; %[4]s } }
-`, p.dir, sites.String(), p.http, basic))
+`, p.dir, sites.String(), p.http, basic, p.https, p.registry.Host))
 	start(t, p.https, exec.Command(enginetest.Tool(t, "nginx"), "-e", "stderr", "-c", config))
 }
 
@@ -133,7 +143,10 @@ func (p *private) startPrivateGit(t *testing.T, cert tls.Certificate) {
 	p.write(t, "repo/hello", []byte("hello from git\n"))
 	dir := filepath.Join(p.dir, "repo")
 	command(t, dir, "git", "init", "-q", "-b", "main")
-	command(t, dir, "git", "add", "hello")
+	p.write(t, "repo/large", pointer())
+	p.write(t, "repo/.gitattributes", []byte("large* filter=lfs diff=lfs merge=lfs -text\n"))
+	p.write(t, fmt.Sprintf("lfs/%x", sha256.Sum256([]byte(largeFile))), []byte(largeFile))
+	command(t, dir, "git", "-c", "filter.lfs.clean=", "add", ".")
 	command(t, dir, "git", "-c", "user.name=test", "-c", "user.email=test@corp.example", "commit", "-q", "-m", "hello")
 	command(t, p.dir, "git", "clone", "-q", "--bare", dir, filepath.Join(p.dir, "git/repo.git"))
 	command(t, filepath.Join(p.dir, "git/repo.git"), "git", "config", "http.receivepack", "true")
@@ -145,6 +158,10 @@ func (p *private) startPrivateGit(t *testing.T, cert tls.Certificate) {
 		if _, token, ok := r.BasicAuth(); !ok || token != p.gitToken {
 			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, "/repo.git/info/lfs/") {
+			p.serveLFS(w, r)
 			return
 		}
 		backend.ServeHTTP(w, r)
@@ -168,7 +185,7 @@ func (p *private) writeNPM(t *testing.T) {
 	}
 	sum := sha512.Sum512(tgz.Bytes())
 	p.write(t, "www/npm/@acme/hello/-/hello-1.0.0.tgz", tgz.Bytes())
-	p.write(t, "www/npm/@acme/hello/index.json", fmt.Appendf(nil, `{"name":"@acme/hello","dist-tags":{"latest":"1.0.0"},"versions":{"1.0.0":{"name":"@acme/hello","version":"1.0.0","main":"index.js",
+	p.write(t, "www/npm/@acme/hello/index.json", fmt.Appendf(nil, `{"name":"@acme/hello","dist-tags":{"latest":"1.0.0"},"time":{"1.0.0":"2023-11-14T22:13:20.000Z"},"versions":{"1.0.0":{"name":"@acme/hello","version":"1.0.0","main":"index.js",
 "dist":{"integrity":"sha512-%s","tarball":"https://npm.corp.example/@acme/hello/-/hello-1.0.0.tgz"}}}}`, base64.StdEncoding.EncodeToString(sum[:])))
 }
 
@@ -224,31 +241,50 @@ func (p *private) writeCrate(t *testing.T) {
 	p.write(t, "www/cargo/dl/acme-hello-1.0.0.crate", crate.Bytes())
 }
 
+// route is what the policy allows: hosts of .corp.example by the secret that opens them.
+type route struct{ secret, scheme, hosts, attach string }
+
+var routes = []route{
+	{"token", "https", "files npm cargo composer", "attach: bearer"},
+	{"password", "https", "pypi go maven gems registry", "attach: basic, user: ci"},
+	{"git", "https", "git", "attach: basic, user: ci"},
+	{"push", "https", "push", "attach: basic, user: ci, uploads: true"},
+	{"auth", "https", "auth", "attach: basic, user: ci"},
+	{"apt", "http", "apt", "attach: basic, user: ci"},
+}
+
+// writePolicy writes the policy and the secrets, and gives each host a door.
+func (p *private) writePolicy(t *testing.T) {
+	t.Helper()
+	connect := map[string]string{"token": p.https, "password": p.https, "git": p.git, "push": p.git, "auth": p.auth, "apt": p.http}
+	values := map[string]string{"token": p.token, "git": p.gitToken, "push": p.gitToken}
+	var policy strings.Builder
+	policy.WriteString("seal: true\nsecrets:\n")
+	for _, r := range routes {
+		p.write(t, "secrets/"+r.secret, []byte(cmp.Or(values[r.secret], p.password)+"\n"))
+		fmt.Fprintf(&policy, "  %s:\n", r.secret)
+		for host := range strings.FieldsSeq(r.hosts) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close() // no two doors get the same port
+			_, p.ports[host], _ = net.SplitHostPort(l.Addr().String())
+			fmt.Fprintf(&policy, "    - {origin: \"%s://%s%s\", %s, connect: \"%s\", listen: %s}\n", r.scheme, host, corp, r.attach, connect[r.secret], p.ports[host])
+		}
+	}
+	p.policy = p.write(t, "policy.yaml", []byte(policy.String()))
+}
+
 // startBroker runs the program, and has clients reach it through a recorder.
 func (p *private) startBroker(t *testing.T) {
 	t.Helper()
-	var policy strings.Builder
-	policy.WriteString("seal: true\nsecrets:\n")
-	for _, s := range []struct{ id, hosts, attach, connect string }{
-		{"token", "files npm cargo", "attach: bearer", p.https}, {"password", "pypi go", "attach: basic, user: ci", p.https}, {"git", "git", "attach: basic, user: ci", p.git},
-	} {
-		fmt.Fprintf(&policy, "  %s:\n", s.id)
-		for host := range strings.FieldsSeq(s.hosts) {
-			_, p.ports[host], _ = net.SplitHostPort(enginetest.FreeAddress(t))
-			fmt.Fprintf(&policy, "    - {origin: \"https://%s%s\", %s, connect: \"%s\", listen: %s}\n", host, corp, s.attach, s.connect, p.ports[host])
-		}
-	}
-	_, p.ports["apt"], _ = net.SplitHostPort(enginetest.FreeAddress(t))
-	fmt.Fprintf(&policy, "  apt:\n    - {origin: \"http://apt%s\", attach: basic, user: ci, connect: \"%s\", listen: %s}\n", corp, p.http, p.ports["apt"])
-	p.policy = p.write(t, "policy.yaml", []byte(policy.String()))
-	for id, value := range map[string]string{"token": p.token, "password": p.password, "git": p.gitToken, "apt": p.password} {
-		p.write(t, "secrets/"+id, []byte(value+"\n"))
-	}
+	p.writePolicy(t)
 	p.audit = filepath.Join(p.dir, "audit.jsonl")
 	envFile := filepath.Join(p.dir, "broker.env")
 	args := []string{"broker", "--policy", p.policy, "--audit", p.audit, "--env-file", envFile, "--ca-file", filepath.Join(p.box.Work, "bundle.pem"), "--upstream-ca", p.ca}
-	for _, id := range []string{"token", "password", "git", "apt"} {
-		args = append(args, "--secret", "id="+id+",src="+filepath.Join(p.dir, "secrets", id))
+	for _, r := range routes {
+		args = append(args, "--secret", "id="+r.secret+",src="+filepath.Join(p.dir, "secrets", r.secret))
 	}
 	p.broker = p.box.Command(enginetest.Binary(t), args...)
 	var log bytes.Buffer
@@ -334,6 +370,9 @@ func record(t *testing.T, to string) *recorder {
 	return r
 }
 
+// canaries are the credentials, which nobody may see.
+func (p *private) canaries() []string { return []string{p.token, p.password, p.gitToken} }
+
 // stop ends the broker as a user does.
 func (p *private) stop(t *testing.T) {
 	t.Helper()
@@ -350,7 +389,7 @@ func (p *private) checkAudit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range []string{p.token, p.password, p.gitToken} {
+	for _, v := range p.canaries() {
 		enginetest.NoTraces(t, "the audit", string(data), v)
 	}
 	events, err := gate.ReadAudit(bytes.NewReader(data))
@@ -363,6 +402,7 @@ func (p *private) checkAudit(t *testing.T) {
 		{Origin: "https://pypi.corp.example", Secret: "password", Path: "/simple/acme-hello/", Status: 200, Verdict: gate.Allowed},
 		{Origin: "https://git.corp.example", Secret: "git", Path: "/repo.git/git-upload-pack", Status: 200, Verdict: gate.Allowed},
 		{Origin: "https://git.corp.example", Secret: "git", Path: "/repo.git/info/refs", Status: 403, Verdict: gate.Refused},
+		{Origin: "https://push.corp.example", Secret: "push", Path: "/repo.git/git-receive-pack", Status: 200, Verdict: gate.Allowed},
 		{Origin: "http://apt.corp.example", Secret: "apt", Path: "/apt/Packages", Status: 200, Verdict: gate.Allowed},
 		{Origin: "https://elsewhere.example", Status: 403, Verdict: gate.Refused},
 	} {
