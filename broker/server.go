@@ -43,6 +43,7 @@ const (
 	Secret  Kind = "secret"
 	SSH     Kind = "ssh"
 	Bind    Kind = "bind"
+	Through Kind = "broker"
 	Refused Kind = "refused"
 )
 
@@ -61,6 +62,8 @@ type Options struct {
 	Shim    []byte  // the program that steps run
 	// Files are archives of paths in the build context, on our disk, by those paths.
 	Files map[string]string
+	// Through takes a step's connection to the broker, which it closes in the end; nil: there is no broker.
+	Through func(id string, conn net.Conn) error
 	// Allow tells whether the step that runs has asked for a thing in its mounts; nil: the ticket is enough.
 	Allow func(ctx context.Context, kind Kind, id string) bool
 	Audit func(Event) // called for each request before it is answered, by several goroutines at once; nil: nobody listens
@@ -158,6 +161,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.serveSecret(w, r, id)
 	case kind == Bind:
 		s.serveFile(w, id)
+	case kind == Through:
+		s.serveThrough(w, r, id)
 	case r.Method == http.MethodHead:
 		s.probeAgent(w, r, id)
 	default:
@@ -182,7 +187,7 @@ func (s *Server) route(r *http.Request) (kind Kind, id string, status int) {
 	if r.Method != http.MethodGet && (kind != SSH || r.Method != http.MethodHead) {
 		return "", "", http.StatusMethodNotAllowed
 	}
-	if kind != Secret && kind != SSH && kind != Bind || len(parts) != 2 {
+	if kind != Secret && kind != SSH && kind != Bind && kind != Through || len(parts) != 2 {
 		return "", "", http.StatusNotFound
 	}
 	id, err := url.PathUnescape(parts[1])
@@ -292,17 +297,40 @@ func (s *Server) serveAgent(w http.ResponseWriter, r *http.Request, id string) {
 	defer t.close()
 	s.audit(SSH, id, http.StatusSwitchingProtocols)
 	defer s.end(t)
-	if s.begin(t) && upgrade(conn) == nil {
+	if s.begin(t) && upgrade(conn, shim.Upgrade) == nil {
 		shim.Join(early{conn, from.Reader}, agent, agent)
 	}
 }
 
-// upgrade answers that the connection is the agent's from now on.
-func upgrade(conn net.Conn) error {
+// serveThrough hands a connection to the broker.
+func (s *Server) serveThrough(w http.ResponseWriter, r *http.Request, id string) {
+	switch {
+	case s.options.Through == nil:
+		s.fail(w, Through, id, http.StatusNotFound)
+		return
+	case !strings.EqualFold(r.Header.Get("Connection"), "Upgrade") || r.Header.Get("Upgrade") != shim.UpgradeBroker:
+		s.fail(w, Through, id, http.StatusUpgradeRequired)
+		return
+	}
+	conn, from, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		s.fail(w, Through, id, http.StatusInternalServerError)
+		return
+	}
+	s.audit(Through, id, http.StatusSwitchingProtocols)
+	if err := upgrade(conn, shim.UpgradeBroker); err != nil {
+		conn.Close()
+		return
+	}
+	_ = s.options.Through(id, early{conn, from.Reader})
+}
+
+// upgrade answers that the connection has another protocol from now on.
+func upgrade(conn net.Conn, protocol string) error {
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
-	_, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+shim.Upgrade+"\r\n\r\n")
+	_, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+protocol+"\r\n\r\n")
 	return err
 }
 

@@ -30,7 +30,7 @@ var named = []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE
 
 // connectBroker listens for the step's clients, and returns the environment in which they find the broker.
 func (s *step) connectBroker(ctx context.Context, slot int, socket string, env []string) ([]string, error) {
-	b := &brokered{socket: socket, conns: map[net.Conn]bool{}}
+	b := &brokered{socket: socket, client: s.client, conns: map[net.Conn]bool{}}
 	s.later(b.close)
 	file, err := s.inMemory(slot, "certificates.pem")
 	if err != nil {
@@ -110,7 +110,8 @@ func trusted(env []string) ([]byte, error) {
 
 // brokered carries the connections of a step's clients to the broker.
 type brokered struct {
-	socket string
+	socket string // Spec.Broker
+	client client
 	wg     sync.WaitGroup
 
 	mu        sync.Mutex
@@ -157,7 +158,7 @@ func (b *brokered) carry(conn net.Conn, door string) {
 
 // dial connects to the broker and says what for.
 func (b *brokered) dial(ctx context.Context, r BrokerRequest) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", b.socket)
+	conn, err := b.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -170,6 +171,34 @@ func (b *brokered) dial(ctx context.Context, r BrokerRequest) (net.Conn, error) 
 		return nil, err
 	}
 	return conn, nil
+}
+
+func (b *brokered) connect(ctx context.Context) (net.Conn, error) {
+	id, ok := strings.CutPrefix(b.socket, serverPrefix)
+	if !ok {
+		return new(net.Dialer).DialContext(ctx, "unix", b.socket)
+	}
+	conn, from, err := b.client.stream(ctx, Through, id, UpgradeBroker)
+	if err != nil {
+		return nil, err
+	}
+	return ahead{conn, from}, nil
+}
+
+// ahead is a connection of which more may have been read than its client knows.
+type ahead struct {
+	net.Conn
+	from *bufio.Reader
+}
+
+func (a ahead) Read(p []byte) (int, error) { return a.from.Read(p) }
+
+// CloseWrite ends one half of the connection.
+func (a ahead) CloseWrite() error {
+	if half, ok := a.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 // setUp asks for the settings.

@@ -49,6 +49,11 @@ func (c client) hasAgent(ctx context.Context, id string) error {
 
 // agent connects to an SSH agent. The reader holds what came behind the response's header.
 func (c client) agent(ctx context.Context, id string) (net.Conn, *bufio.Reader, error) {
+	return c.stream(ctx, SSH, id, Upgrade)
+}
+
+// stream connects to what speaks a protocol of its own behind the response's header.
+func (c client) stream(ctx context.Context, kind Kind, id, protocol string) (net.Conn, *bufio.Reader, error) {
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -56,7 +61,7 @@ func (c client) agent(ctx context.Context, id string) (net.Conn, *bufio.Reader, 
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	p := &patient{Conn: conn}
 	from := bufio.NewReader(p)
-	if err := c.upgrade(conn, from, id); err != nil {
+	if err := c.upgrade(conn, from, kind, id, protocol); err != nil {
 		conn.Close()
 		return nil, nil, err
 	}
@@ -64,9 +69,9 @@ func (c client) agent(ctx context.Context, id string) (net.Conn, *bufio.Reader, 
 	return conn, from, conn.SetDeadline(time.Time{})
 }
 
-// upgrade makes a connection to the server one to an agent.
-func (c client) upgrade(conn net.Conn, from *bufio.Reader, id string) error {
-	if err := c.request(conn, "GET", c.server.path(SSH, id), "Upgrade\r\nUpgrade: "+Upgrade); err != nil {
+// upgrade makes a connection to the server one of another protocol.
+func (c client) upgrade(conn net.Conn, from *bufio.Reader, kind Kind, id, protocol string) error {
+	if err := c.request(conn, "GET", c.server.path(kind, id), "Upgrade\r\nUpgrade: "+protocol); err != nil {
 		return err
 	}
 	h, err := readHeader(from)

@@ -10,6 +10,9 @@ import (
 // Upgrade is the protocol that a connection to an SSH agent asks for: the agent's own, after the response's header.
 const Upgrade = "ssh-agent"
 
+// UpgradeBroker is the same for a connection to the broker.
+const UpgradeBroker = "tightlip-broker"
+
 // elementPrefix begins the element of NO_PROXY that says where the server is.
 const elementPrefix = "tightlip."
 

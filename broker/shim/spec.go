@@ -13,7 +13,8 @@ import (
 type Spec struct {
 	Mounts []Mount
 	User   string // whom the command runs as, as USER has it; empty is whoever runs the shim
-	Broker string // the socket that leads to the broker; empty: the step has none
+	// Broker is the socket that leads to the broker, or serverPrefix and the id under which the server does; empty: the step has none.
+	Broker string
 	// Rehearsal lets the step succeed although its command fails: without the real secrets, it may have no chance.
 	Rehearsal bool
 	Changed   []string // opaque texts that make the step another one for the builder's cache
@@ -30,7 +31,14 @@ const (
 	Tmpfs  Kind = "tmpfs"
 	Bind   Kind = "bind" // of the build context
 	Script Kind = "script"
+	// Through is a connection to the broker. It is no mount.
+	Through Kind = "broker"
 )
+
+// AtServer is a Spec.Broker that the server leads to.
+func AtServer(id string) string { return serverPrefix + id }
+
+const serverPrefix = "server:"
 
 // Mount is a mount of a step, with BuildKit's defaults filled in.
 type Mount struct {

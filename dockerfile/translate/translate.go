@@ -45,7 +45,7 @@ type Options struct {
 	Bind func(source string) (text string, err error)
 	// Variable is the predefined build argument by which steps find the server: nothing else may use it.
 	Variable string
-	// Brokered is for builders with mounts, and nil if steps have all of their secrets.
+	// Brokered says which secrets steps use without having them; nil if there are none.
 	Brokered *Brokered
 	// NoFiles refuses what would need another file in the build context.
 	NoFiles bool
@@ -413,6 +413,13 @@ func (t *translation) run(s state, c *instructions.RunCommand, at []parser.Range
 	}
 	script := commandOf(c, s.shell, &spec)
 	flags := len(c.FlagsUsed) > 0
+	brokered, err := t.brokered(&s, c, at)
+	if err != nil {
+		return nil, err
+	}
+	if len(brokered) > 0 {
+		spec.Broker = shim.AtServer(hashOf(t.file.Text(at)))
+	}
 	if len(spec.Mounts) == 0 {
 		if len(c.Files) == 0 && !flags {
 			return nil, nil
@@ -426,12 +433,18 @@ func (t *translation) run(s state, c *instructions.RunCommand, at []parser.Range
 	if s.unclear {
 		return nil, t.fail(at, "the USER before it holds a variable whose value is not known here", "the user's name or number, or "+buildWithBuildKit)
 	}
-	if isRoot(s.user) {
-		return t.step(at, spec, wrapped(spec, s.shell), ""), nil
+	user := ""
+	if !isRoot(s.user) {
+		// Where the mounts go, only root may write.
+		spec.User, user = s.user, s.user
 	}
-	// Where the mounts go, only root may write.
-	spec.User = s.user
-	return t.step(at, spec, wrapped(spec, s.shell), s.user), nil
+	text := t.step(at, spec, wrapped(spec, s.shell), user)
+	if len(brokered) > 0 {
+		last := &t.res.Steps[len(t.res.Steps)-1]
+		last.Broker, last.Brokered = hashOf(t.file.Text(at)), brokered
+		last.Uses = append(last.Uses, Use{Kind: shim.Through, ID: last.Broker, Required: true})
+	}
+	return text, nil
 }
 
 // step notes what a RUN became and returns the instructions: those around it, too, if a user other than root is to be put back.

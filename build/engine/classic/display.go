@@ -18,12 +18,12 @@ type display struct {
 	kept    *bytes.Buffer    // of a quiet build: shown if it fails
 	steps   []translate.Step // that are still to come
 	now     *translate.Step  // what runs, if it was translated
-	gate    *gate
+	gate    *admission
 	onBuild translate.Step // what the triggers of all stages mount
 	failed  error
 }
 
-func newDisplay(w io.Writer, job build.Job, tr *translate.Result, g *gate) *display {
+func newDisplay(w io.Writer, job build.Job, tr *translate.Result, g *admission) *display {
 	d := &display{err: w, steps: tr.Steps, gate: g}
 	for _, s := range tr.Steps {
 		if len(s.Text) > 7 && strings.EqualFold(s.Text[:7], "onbuild") {

@@ -91,7 +91,8 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error)
 func (e *Engine) translate(ctx context.Context, job build.Job, f *dockerfile.File, b *binds) (*translate.Result, error) {
 	tr, err := translate.For(translate.Builder{}, f, translate.Options{
 		Target: job.Request.Target, BuildArgs: build.Arguments(job.Request.BuildArg), Base: e.base(ctx, job), Bind: b.add, Variable: build.Variable,
-		Changed: func(id string) (string, bool) { text, ok := job.Fingerprints[id]; return text, ok },
+		Brokered: brokered(job),
+		Changed:  func(id string) (string, bool) { text, ok := job.Fingerprints[id]; return text, ok },
 	})
 	if err != nil {
 		return nil, &build.UsageError{Err: err, Try: hint(err)}
@@ -127,8 +128,11 @@ func (e *Engine) solve(ctx context.Context, job build.Job, f *dockerfile.File, b
 	o.ExtraHosts = job.Request.AddHost
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	g := newGate()
+	g := newAdmission()
 	if needsServer(tr) {
+		if err := addSteps(job, tr); err != nil {
+			return "", err
+		}
 		s, startErr := e.startServer(ctx, job, b.files, g, cancel)
 		if startErr != nil {
 			return "", startErr

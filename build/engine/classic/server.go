@@ -45,7 +45,7 @@ type server struct {
 }
 
 // startServer starts the server. If it ends before it is closed, it cancels the build.
-func (e *Engine) startServer(ctx context.Context, job build.Job, files map[string]string, g *gate, cancel context.CancelCauseFunc) (_ *server, err error) {
+func (e *Engine) startServer(ctx context.Context, job build.Job, files map[string]string, g *admission, cancel context.CancelCauseFunc) (_ *server, err error) {
 	binary, err := shimbin.For(e.daemon.arch)
 	if err != nil {
 		return nil, &build.UsageError{Err: err, Try: hint(err)}
@@ -55,7 +55,7 @@ func (e *Engine) startServer(ctx context.Context, job build.Job, files map[strin
 		return nil, &build.UsageError{Err: err, Try: "--ssh default or --ssh ID=PATH of an agent's socket or a key without a passphrase"}
 	}
 	s := &server{api: e.api, job: job, broker: broker.New(broker.Options{
-		Secrets: job.Handoff, Agents: agents.Open, Shim: binary, Files: files, Allow: g.allow, Audit: e.audit(job),
+		Secrets: job.Handoff, Agents: agents.Open, Shim: binary, Files: files, Through: through(job), Allow: g.allow, Audit: e.audit(job),
 	})}
 	defer func() {
 		if err != nil {
@@ -99,7 +99,7 @@ func containerName() string { return "tightlip-" + strings.ToLower(rand.Text()[:
 // audit shows each request to the server.
 func (e *Engine) audit(job build.Job) func(broker.Event) {
 	return func(ev broker.Event) {
-		if ev.Kind != broker.Shim && !job.Request.Quiet {
+		if ev.Kind != broker.Shim && ev.Kind != broker.Through && !job.Request.Quiet {
 			fmt.Fprint(e.streams.Err, job.Redact.String(fmt.Sprintf("tightlip: a step asked for %s %q: %d\n", ev.Kind, ev.ID, ev.Status)))
 		}
 	}

@@ -11,17 +11,17 @@ import (
 	"github.com/tightlip/tightlip/dockerfile/translate"
 )
 
-// gate lets through what the step that runs has in its mounts. Other steps know the ticket, too.
-type gate struct {
+// admission lets through what the step that runs has in its mounts. Other steps know the ticket, too.
+type admission struct {
 	mu      sync.Mutex
 	now     *translate.Step
 	changed chan struct{} // closed when another step begins
 }
 
-func newGate() *gate { return &gate{changed: make(chan struct{})} }
+func newAdmission() *admission { return &admission{changed: make(chan struct{})} }
 
 // begin says which step runs from now on: nil for one that mounts nothing.
-func (g *gate) begin(s *translate.Step) {
+func (g *admission) begin(s *translate.Step) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.now = s
@@ -33,7 +33,7 @@ func (g *gate) begin(s *translate.Step) {
 const lag = 3 * time.Second
 
 // allow is broker.Options.Allow.
-func (g *gate) allow(ctx context.Context, kind broker.Kind, id string) bool {
+func (g *admission) allow(ctx context.Context, kind broker.Kind, id string) bool {
 	ctx, cancel := context.WithTimeout(ctx, lag)
 	defer cancel()
 	for {
