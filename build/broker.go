@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/tightlip/tightlip/broker/gate"
 	"github.com/tightlip/tightlip/dockerfile"
@@ -85,6 +86,27 @@ func canBroker(e Engine, job Job) error {
 		return usage("a local Dockerfile and a local context", "%s has to change steps of the Dockerfile, which is not here to be read", what)
 	}
 	return b.Brokers(job.Request)
+}
+
+// forBuilder is what the builder may ask for itself, when it fetches what the Dockerfile or the request names. A frontend that is not
+// Docker's own could give it to a step.
+func forBuilder(job *Job, src *source) func(name string) (string, secret.Value, bool) {
+	if job.Broker == nil || src == nil || !ownFrontend(src.file.Syntax()) {
+		return nil
+	}
+	urls := append(src.file.AddSources(), job.Request.Context)
+	for _, c := range job.Request.BuildContext {
+		_, value, _ := strings.Cut(c, "=")
+		urls = append(urls, value)
+	}
+	return func(name string) (string, secret.Value, bool) { return job.Broker.ForBuilder(name, urls) }
+}
+
+// ownFrontend tells whether a syntax directive names a frontend that gives steps what they mount, and nothing else.
+func ownFrontend(syntax string) bool {
+	name, _, _ := strings.Cut(strings.TrimPrefix(syntax, "docker.io/"), ":")
+	name, _, _ = strings.Cut(name, "@")
+	return syntax == "" || name == "docker/dockerfile"
 }
 
 // rehearsal is the request with all secrets that the Dockerfile mounts, none of which has to be there.

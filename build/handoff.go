@@ -14,6 +14,8 @@ type Handoff struct {
 	set *secret.Set
 	// standIn returns what a step gets in place of a secret's value, if it does not get that.
 	standIn func(id string) (secret.Value, bool)
+	// forBuilder is what the builder asks for itself, and the id of the secret in it.
+	forBuilder func(name string) (id string, v secret.Value, ok bool)
 
 	mu        sync.Mutex
 	requested []string
@@ -44,6 +46,25 @@ func (h *Handoff) Get(_ context.Context, id string) (secret.Value, bool) {
 		}
 	}
 	return lease.Value, true
+}
+
+// ForBuilder returns what the builder itself asks for by a name of its own, for ADD or for a context, and false if the build has none.
+func (h *Handoff) ForBuilder(ctx context.Context, name string) (secret.Value, bool) {
+	if h.Has(name) { // the user's own
+		return h.Get(ctx, name)
+	}
+	if h.forBuilder == nil {
+		return secret.Value{}, false
+	}
+	id, v, ok := h.forBuilder(name)
+	if ok {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if !slices.Contains(h.requested, id) {
+			h.requested = append(h.requested, id)
+		}
+	}
+	return v, ok
 }
 
 // Has tells whether the build has a secret with an id, and does not count as a request for it.

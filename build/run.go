@@ -142,6 +142,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
+	job.Handoff.forBuilder = forBuilder(&job, dockerfile)
 	engine, err := t.Engine(ctx, r)
 	if err != nil {
 		return nil, err

@@ -202,3 +202,16 @@ func (f *File) Declares(arg string) bool {
 	}
 	return false
 }
+
+// AddSources are the sources of the file's ADD instructions, as they are written.
+func (f *File) AddSources() []string {
+	var out []string
+	for _, s := range f.stages {
+		for _, c := range s.Commands {
+			if add, ok := c.(*instructions.AddCommand); ok {
+				out = append(out, add.SourcePaths...)
+			}
+		}
+	}
+	return out
+}

@@ -17,6 +17,8 @@ import (
 type Brokered struct {
 	Uses   func(id string) bool
 	Sealed func(id string) bool // steps with it lose their network
+	// Refused are ids that no step may mount, since they would be real; nil: none.
+	Refused func(id string) bool
 	// Rehearsal leads no step anywhere, and lets those that fail succeed.
 	Rehearsal bool
 }
@@ -54,11 +56,26 @@ func (t *translation) brokered(s *state, c *instructions.RunCommand, at []parser
 			return nil, t.fail(at, "the id of a secret holds a variable whose value is not known here", "the secret's id itself")
 		case strings.HasPrefix(id, "tightlip-"):
 			return nil, t.fail(at, "ids of secrets that begin with tightlip- are tightlip's own", "another id")
+		case t.o.Brokered.Refused != nil && t.o.Brokered.Refused(id):
+			return nil, t.fail(at, "the secret "+id+" is for the builder itself: no step may mount it in a build with the broker", "another id")
 		case t.o.Brokered.Uses(id) && !slices.Contains(ids, id):
 			ids = append(ids, id)
 		}
 	}
 	return ids, nil
+}
+
+// checkTrigger refuses a step of a base image that the broker would have to be in front of.
+func (t *translation) checkTrigger(image, trigger string, at []parser.Range) error {
+	run, ok := triggered(trigger).(*instructions.RunCommand)
+	if t.o.Brokered == nil || t.o.Brokered.Rehearsal || !ok {
+		return nil
+	}
+	ids, err := t.brokered(&state{}, run, at)
+	if err == nil && len(ids) > 0 {
+		err = t.fail(at, fmt.Sprintf("image %s has the trigger %q, which would have to use %s through the broker", image, trigger, ids[0]), "another base image")
+	}
+	return err
 }
 
 // throughBroker has the shim run a step's command, with the mounts that lead to the broker.

@@ -215,6 +215,9 @@ func (t *translation) base(n int, stage instructions.Stage) (state, error) {
 		return state{}, err
 	}
 	for _, trigger := range b.OnBuild {
+		if err := t.checkTrigger(name, trigger, stage.Location); err != nil {
+			return state{}, err
+		}
 		if !t.builder.Mounts && usesBuildKit(trigger) {
 			return state{}, t.fail(stage.Location, fmt.Sprintf("image %s has the trigger %q", name, trigger), buildWithBuildKit)
 		}

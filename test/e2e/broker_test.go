@@ -24,6 +24,7 @@ type origin struct {
 
 	mu    sync.Mutex
 	asked []string
+	known bool // somebody had the credential
 }
 
 func newOrigin(t testing.TB, want string) *origin {
@@ -41,7 +42,14 @@ func (o *origin) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
+	o.known = true
 	fmt.Fprintf(w, "private %s\n", r.URL.Path)
+}
+
+func (o *origin) authorized() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.known
 }
 
 func (o *origin) paths() []string {
@@ -287,4 +295,31 @@ ENV DONE=yes
 			t.Error("a rehearsal has named an image")
 		}
 	})
+}
+
+// TestBrokerAdd: the builder fetches by itself what ADD names, with the credential for that origin. No step gets it.
+func TestBrokerAdd(t *testing.T) {
+	b := newEmbeddedBox(t)
+	value := enginetest.PlainCanary()
+	b.Env["NPM_TOKEN"] = value
+	o, other := newOrigin(t, "Bearer "+value), newOrigin(t, "Bearer "+value)
+	build := func(dockerfile string) enginetest.Result {
+		project(b, dockerfile)
+		return b.Tightlip("build", "--engine", "embedded", "--progress", "plain", "--secret", "id=npm,env=NPM_TOKEN", "--broker", "npm="+o.URL+":bearer", "-o", "type=tar,dest=out.tar", ".")
+	}
+	r := build(base + "ADD " + o.URL + "/added /\nRUN grep -q private /added\n")
+	wantCode(t, r, 0)
+	enginetest.NoTraces(t, "the output", r.All(), value)
+	if strings.Contains(r.Stderr, "no step asked for secret npm") {
+		t.Errorf("the secret counts as unused:\n%s", r.Stderr)
+	}
+	if r := build(base + "ADD " + o.URL + "/a " + other.URL + "/b /\n"); r.Code == 0 || len(other.paths()) > 0 && other.authorized() {
+		t.Errorf("an origin that no route names got the credential: exit code %d\n%s", r.Code, r.Stderr)
+	}
+	host := strings.TrimPrefix(o.URL, "http://")
+	for _, id := range []string{"HTTP_AUTH_HEADER_127.0.0.1", "GIT_AUTH_HEADER." + host, "tightlip-shim"} {
+		r := build(base + "ADD " + o.URL + "/added /\nRUN --mount=type=secret,id=" + id + ",target=/x cat /x\n")
+		wantCode(t, r, 2)
+		enginetest.NoTraces(t, "the output", r.All(), value)
+	}
 }

@@ -39,7 +39,7 @@ func brokered(job *build.Job) *translate.Brokered {
 	if job.Broker == nil {
 		return nil
 	}
-	return &translate.Brokered{Uses: job.Broker.Uses, Sealed: job.Request.Sealed}
+	return &translate.Brokered{Uses: job.Broker.Uses, Sealed: job.Request.Sealed, Refused: gate.AsksForBuilder}
 }
 
 // translateWithBases translates with the configs of base images at hand, as the builder sees them: a step is led through the broker

@@ -67,8 +67,12 @@ func (s secretStore) GetSecret(ctx context.Context, id string) ([]byte, error) {
 		return data, nil
 	}
 	own := slices.ContainsFunc(ownRequests, func(prefix string) bool { return strings.HasPrefix(id, prefix) })
-	if own && !s.handoff.Has(id) {
-		return nil, fmt.Errorf("secret %s: %w", id, secrets.ErrNotFound)
+	if own {
+		v, ok := s.handoff.ForBuilder(ctx, id)
+		if !ok {
+			return nil, fmt.Errorf("secret %s: %w", id, secrets.ErrNotFound)
+		}
+		return v.Open(), nil
 	}
 	v, ok := s.handoff.Get(ctx, id)
 	if !ok {

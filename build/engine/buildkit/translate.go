@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/docker/buildx/builder"
@@ -27,7 +26,7 @@ func (e *Engine) translate(ctx context.Context, job *build.Job) (*translate.Resu
 		return nil, nil // what cannot be parsed is BuildKit's to report
 	}
 	// Asking takes time, and most files need nothing.
-	if r, err := translate.For(translate.Builder{Mounts: true}, f, o); err == nil && len(r.Steps) == 0 {
+	if r, err := translate.For(translate.Builder{Mounts: true}, f, o); err == nil && len(r.Steps) == 0 && o.Brokered == nil {
 		return nil, nil
 	}
 	builder, err := e.knows(ctx)
@@ -38,7 +37,7 @@ func (e *Engine) translate(ctx context.Context, job *build.Job) (*translate.Resu
 		builder = translate.Builder{Mounts: true, SecretEnv: true, Heredocs: true, NoExecSecrets: builder.NoExecSecrets}
 	}
 	r, err := translate.For(builder, f, o)
-	if err == nil && slices.ContainsFunc(r.Steps, func(s translate.Step) bool { return s.Wrapped }) {
+	if err == nil && o.Brokered != nil {
 		err = e.translateWithBases(ctx, job, func(base func(name, platform string) (translate.Base, error)) (err error) {
 			o.Base = base
 			r, err = translate.For(builder, f, o)

@@ -32,7 +32,7 @@ func brokered(job build.Job) *translate.Brokered {
 	if job.Broker == nil {
 		return nil
 	}
-	return &translate.Brokered{Uses: job.Broker.Uses, Sealed: job.Request.Sealed}
+	return &translate.Brokered{Uses: job.Broker.Uses, Sealed: job.Request.Sealed, Refused: gate.AsksForBuilder}
 }
 
 // addSteps tells the broker of the steps that use it.

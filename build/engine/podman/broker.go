@@ -32,7 +32,7 @@ func (b *result) brokered() *translate.Brokered {
 	case b.job.Broker == nil:
 		return nil
 	}
-	return &translate.Brokered{Uses: b.job.Broker.Uses, Sealed: r.Sealed}
+	return &translate.Brokered{Uses: b.job.Broker.Uses, Sealed: r.Sealed, Refused: gate.AsksForBuilder}
 }
 
 // brokerSteps makes the folder that each translated step mounts: the shim, and the socket of the broker. It returns the arguments by
