@@ -57,7 +57,10 @@ A secret is docker's --secret, or comes from a reference:
   --secret id=npm                      what tightlip.yaml says, else the variable npm, else the file npm
   --secret …,rebuild=on-change         a changed value runs the steps that mount it again
 
-Exit codes: 0 built, proven and named; 3 a secret is in the image; 2 not everything could be searched, or the command
+With --broker, or broker: in tightlip.yaml, steps use a secret at the origins that are named and never have it: they find a phantom, and
+their requests get the credential on the way (docs/broker.md).
+
+Exit codes: 0 built, proven and named; 3 a secret, or the phantom of one, is in the image; 2 not everything could be searched, or the command
 line is wrong; 1 the build failed; 130 interrupted. Except with 0, nothing has a name, or the last lines say what has one: a second
 push can fail after the first. With --prove=warn a leak is told and the exit code is 0.`,
 		Example: `  tightlip build -t app .
