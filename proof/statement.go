@@ -33,6 +33,14 @@ type Predicate struct {
 	Time     time.Time         `json:"time"`
 	Proof    *Proof            `json:"proof"`
 	Findings []finding.Finding `json:"findings"`
+	// Materials are what steps fetched through the broker, as they got it.
+	Materials []Material `json:"materials,omitempty"`
+}
+
+// Material is a ResourceDescriptor of in-toto, fit for the resolvedDependencies of a provenance.
+type Material struct {
+	URI    string            `json:"uri"`
+	Digest map[string]string `json:"digest"`
 }
 
 // Tool is what made a proof.

@@ -23,7 +23,17 @@ type Report struct {
 	Findings  []finding.Finding `json:"findings"`
 	Named     bool              `json:"named"`               // the image has its names
 	Rehearsal bool              `json:"rehearsal,omitempty"` // with phantoms in place of all secrets
+	Requests  []Requests        `json:"requests,omitempty"`  // that went through the broker
 	Error     string            `json:"error,omitempty"`     // why the command failed, if it did
+}
+
+// Requests are those of one kind that steps sent through the broker.
+type Requests struct {
+	Origin   string `json:"origin"`
+	Secret   string `json:"secret"`  // whose credential they got; empty: none
+	Verdict  string `json:"verdict"` // allowed, passed or refused
+	Requests int    `json:"requests"`
+	Bytes    int64  `json:"bytes"` // of the responses' bodies
 }
 
 // Image is what was built or proven.

@@ -27,8 +27,9 @@ type Event struct {
 	Origin  string    `json:"origin"`
 	Method  string    `json:"method"`
 	Path    string    `json:"path"`
-	Status  int       `json:"status"` // of HTTP; 0: none was sent
-	Bytes   int64     `json:"bytes"`  // of the response's body, as the client got them
+	Status  int       `json:"status"`           // of HTTP; 0: none was sent
+	Bytes   int64     `json:"bytes"`            // of the response's body, as the client got them
+	SHA256  string    `json:"sha256,omitempty"` // of a whole body that a GET got with status 200, in hex
 	Millis  float64   `json:"ms"`
 	Verdict Verdict   `json:"verdict"`
 	Reason  string    `json:"reason,omitempty"`

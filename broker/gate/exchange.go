@@ -3,10 +3,13 @@ package gate
 import (
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"log"
 	"net"
@@ -103,6 +106,9 @@ func (x *exchange) finish() {
 		x.event.Status = x.answer.status
 	}
 	x.event.Bytes = x.answer.bytes
+	if x.answer.whole && x.answer.sum != nil && x.event.Status == http.StatusOK && x.event.Reason == "" {
+		x.event.SHA256 = hex.EncodeToString(x.answer.sum.Sum(nil))
+	}
 	x.event.Millis = float64(time.Since(x.began).Microseconds()) / 1000
 	x.gate.audit(x.event)
 }
@@ -193,7 +199,11 @@ func (x *exchange) forward(r *http.Request, t *http.Transport, rewrite func(*htt
 		ModifyResponse: inspect,
 		ErrorHandler:   func(_ http.ResponseWriter, r *http.Request, err error) { x.broken(r, err) },
 	}
+	if r.Method == http.MethodGet {
+		x.answer.sum = sha256.New()
+	}
 	proxy.ServeHTTP(x.answer, r)
+	x.answer.whole = true // else it panics
 }
 
 // watch keeps a response that goes on untouched from standing still. A connection that becomes another protocol may.
@@ -371,6 +381,8 @@ type answer struct {
 	stall   time.Duration
 	status  int
 	bytes   int64
+	sum     hash.Hash // of the body; nil if nobody asks
+	whole   bool      // all of the body is written
 }
 
 // Unwrap is for http.ResponseController.
@@ -394,6 +406,9 @@ func (a *answer) Write(p []byte) (int, error) {
 	a.extend()
 	n, err := a.ResponseWriter.Write(p)
 	a.bytes += int64(n)
+	if a.sum != nil {
+		a.sum.Write(p[:n])
+	}
 	return n, err
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ import (
 	"github.com/tightlip/tightlip/broker/sshagent"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/internal/config"
+	"github.com/tightlip/tightlip/proof"
+	"github.com/tightlip/tightlip/report"
 	"github.com/tightlip/tightlip/secret"
 )
 
@@ -144,6 +147,8 @@ type requestLog struct {
 	logs    []*gate.AuditLog
 	lines   []auditLine
 	refused []gate.Event
+	seen    map[string]bool // of the materials
+	fetched []proof.Material
 	err     error
 }
 
@@ -175,9 +180,46 @@ func (l *requestLog) write(e gate.Event) {
 		log.Write(e)
 	}
 	l.lines = sum(l.lines, e)
+	l.keep(e)
 	if e.Verdict == gate.Refused && e.Status != http.StatusProxyAuthRequired && len(l.refused) < maxRefused {
 		l.refused = append(l.refused, e)
 	}
+}
+
+// maxMaterials bounds what is kept of a build that fetches without end.
+const maxMaterials = 50_000
+
+// keep remembers what a step fetched.
+func (l *requestLog) keep(e gate.Event) {
+	m := proof.Material{URI: e.Origin + e.Path, Digest: map[string]string{"sha256": e.SHA256}}
+	key := m.URI + " " + e.SHA256
+	if e.SHA256 == "" || l.seen[key] || len(l.fetched) >= maxMaterials {
+		return
+	}
+	if l.seen == nil {
+		l.seen = map[string]bool{}
+	}
+	l.seen[key], l.fetched = true, append(l.fetched, m)
+}
+
+// materials are what steps fetched, sorted.
+func (l *requestLog) materials() []proof.Material {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := slices.Clone(l.fetched)
+	slices.SortFunc(out, func(a, b proof.Material) int { return cmp.Compare(a.URI, b.URI) })
+	return out
+}
+
+// report is what went through the broker, in the shape that is printed.
+func (l *requestLog) report() []report.Requests {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []report.Requests
+	for _, line := range sorted(l.lines) {
+		out = append(out, report.Requests{Origin: line.Origin, Secret: line.Secret, Verdict: string(line.Verdict), Requests: line.Requests, Bytes: line.Bytes})
+	}
+	return out
 }
 
 // open makes the files when there is something to write.

@@ -179,11 +179,12 @@ func (a *app) finishBuild(o *buildOptions, out *build.Outcome, err error) error 
 	}
 	a.named = out.Image.Names
 	if out.Proof != nil && o.request.Proof != "" {
-		if werr := a.writeStatement(o.request.Proof, out); werr != nil {
+		if werr := a.writeStatement(o.request.Proof, out, o.requests.materials()); werr != nil {
 			return errors.Join(err, werr)
 		}
 	}
 	rep := asReport(out, err, a.redact)
+	rep.Requests = o.requests.report()
 	switch {
 	case o.format == "json":
 		return errors.Join(err, rep.JSON(a.streams.Out))
@@ -257,8 +258,9 @@ func pruneCommand(engine string) string {
 	return "docker builder prune"
 }
 
-func (a *app) writeStatement(name string, out *build.Outcome) error {
+func (a *app) writeStatement(name string, out *build.Outcome, materials []proof.Material) error {
 	st := proof.NewStatement(out.Proof, out.SubjectDigest(), out.Image.Names, Version(), time.Now())
+	st.Predicate.Materials = materials
 	text, err := json.MarshalIndent(st, "", "  ")
 	if err != nil {
 		return err

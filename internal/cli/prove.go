@@ -83,7 +83,7 @@ func (a *app) runProve(ctx context.Context, o *proveOptions) error {
 		return err
 	}
 	if o.request.Proof != "" {
-		if werr := a.writeStatement(o.request.Proof, out); werr != nil {
+		if werr := a.writeStatement(o.request.Proof, out, nil); werr != nil {
 			return errors.Join(err, werr)
 		}
 	}

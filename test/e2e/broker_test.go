@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -123,7 +124,7 @@ func TestBroker(t *testing.T) {
 		}
 		text := string(readFile(t, filepath.Join(b.Work, "audit.jsonl")))
 		enginetest.NoTraces(t, "the audit", text, value)
-		wantText(t, text, `"step":"line-5"`, `"path":"/file"`, `"verdict":"allowed"`, `"step":"line-9"`)
+		wantText(t, text, `"sha256":"`+fmt.Sprintf("%x", sha256.Sum256([]byte("private /file\n")))+`"`, `"step":"line-5"`, `"path":"/file"`, `"verdict":"allowed"`, `"step":"line-9"`)
 		r = b.Tightlip("audit")
 		wantCode(t, r, 0)
 		wantText(t, r.Stdout, "ORIGIN", o.URL+"  npm     allowed  4")
@@ -321,5 +322,38 @@ func TestBrokerAdd(t *testing.T) {
 		r := build(base + "ADD " + o.URL + "/added /\nRUN --mount=type=secret,id=" + id + ",target=/x cat /x\n")
 		wantCode(t, r, 2)
 		enginetest.NoTraces(t, "the output", r.All(), value)
+	}
+}
+
+// TestBrokerStates: the report and the statement say what steps fetched.
+func TestBrokerStates(t *testing.T) {
+	b := newEmbeddedBox(t)
+	value := enginetest.PlainCanary()
+	o := newOrigin(t, "Bearer "+value)
+	b.Env["NPM_TOKEN"] = value
+	project(b, base+"RUN --mount=type=secret,id=npm wget -q -O /a "+o.URL+"/a\n")
+	r := b.Tightlip("build", "--engine", "embedded", "--secret", "id=npm,env=NPM_TOKEN", "--broker", "npm="+o.URL+":bearer", "-o", "type=oci,dest=out.tar", "--proof", "proof.json", "--format", "json", ".")
+	wantCode(t, r, 0)
+	var printed struct {
+		Requests []struct {
+			Origin, Secret, Verdict string
+			Requests                int
+		}
+	}
+	if err := json.Unmarshal([]byte(r.Stdout), &printed); err != nil || len(printed.Requests) != 1 || printed.Requests[0].Requests != 1 || printed.Requests[0].Secret != "npm" {
+		t.Errorf("%v\n%s", err, r.Stdout)
+	}
+	var statement struct {
+		Predicate struct {
+			Materials []struct {
+				URI    string
+				Digest map[string]string
+			}
+		}
+	}
+	err := json.Unmarshal(readFile(t, filepath.Join(b.Work, "proof.json")), &statement)
+	want := fmt.Sprintf("%x", sha256.Sum256([]byte("private /a\n")))
+	if m := statement.Predicate.Materials; err != nil || len(m) != 1 || m[0].URI != o.URL+"/a" || m[0].Digest["sha256"] != want {
+		t.Errorf("%v: %v", err, m)
 	}
 }
