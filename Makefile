@@ -34,6 +34,7 @@ lint:
 bench:
 	.ci/setup
 	go test -run '^$$' -bench . -benchtime 2s ./broker/gate ./proof/... ./scan/... ./internal/... ./test/scan ./test/lint
+	go test -run "^$$" -bench . -benchtime 3x ./test/e2e
 	.ci/bench
 
 # The same leaks, looked for by other tools that can be built here.
