@@ -27,6 +27,7 @@ const (
 type credential struct {
 	id      string
 	user    string // whom it is for, if the value says so
+	fixed   string // the password, if the credential is the user
 	value   secret.Value
 	phantom string
 }
@@ -56,23 +57,27 @@ type material struct {
 // or the fields of a file.
 func newMaterial(id string, value secret.Value, routes []Route) (*material, error) {
 	text := string(bytes.TrimSpace(value.Open()))
-	slots := slotsIn(text)
-	bare := len(slots) == 0
-	if bare {
+	slots, ok := slotsIn(text)
+	if !ok {
+		if strings.ContainsAny(text, "\r\n") || isDocument(text) {
+			return nil, &UnfitError{ID: id, Problem: "the value is no token, and no file of which every part is understood, so that no phantom can stand for it", Try: "select a field of the file: from=file:PATH#KEY"}
+		}
 		slots = []slot{{end: len(text), plain: text, write: asIs}}
 	}
-	if err := checkCredentials(id, slots); err != nil {
-		return nil, err
-	}
-	m := &material{phantom: newPhantom(id, slots[0].plain), creds: map[Origin]*credential{}}
+	m := &material{creds: map[Origin]*credential{}}
 	for _, s := range slots {
+		if s.plain == "" && ok {
+			continue // emptied
+		}
+		if err := checkCredential(id, s.plain); err != nil {
+			return nil, err
+		}
+		m.phantom = cmp.Or(m.phantom, newPhantom(id, s.plain))
 		m.contents = append(m.contents, secret.NewValue([]byte(s.plain)))
 	}
 	filled := fill(text, slots, m.phantom)
-	if !bare {
-		if err := checkStandIn(id, value, filled); err != nil {
-			return nil, err
-		}
+	if err := checkStandIn(id, slots, filled); err != nil {
+		return nil, err
 	}
 	m.stand = secret.NewValue(bytes.Replace(value.Open(), []byte(text), []byte(filled), 1))
 	for _, r := range routes {
@@ -92,8 +97,8 @@ func newMaterial(id string, value secret.Value, routes []Route) (*material, erro
 
 // credentialIn is what a route sends of a slot. A user may stand in front of it.
 func credentialIn(s slot, id string, r Route) (*credential, error) {
-	c := &credential{id: id, user: s.user, value: secret.NewValue([]byte(s.plain))}
-	if r.Attach.Kind != Basic || r.Attach.Name != "" || s.user != "" {
+	c := &credential{id: id, user: s.user, fixed: s.fixed, value: secret.NewValue([]byte(s.plain))}
+	if r.Attach.Kind != Basic || r.Attach.Name != "" || s.user != "" || s.fixed != "" {
 		return c, nil
 	}
 	user, password, ok := strings.Cut(s.plain, ":")
@@ -104,33 +109,45 @@ func credentialIn(s slot, id string, r Route) (*credential, error) {
 	return c, nil
 }
 
-func checkCredentials(id string, slots []slot) error {
-	for _, s := range slots {
-		switch {
-		case len(s.plain) == 0:
-			return &UnfitError{ID: id, Problem: "the value is empty"}
-		case strings.ContainsFunc(s.plain, func(r rune) bool { return r < ' ' || r == 0x7f }):
-			return &UnfitError{ID: id, Problem: "the value has several lines, so it is no token", Try: "select a field of the file: from=file:PATH#KEY"}
-		case len(s.plain) > maxCredential:
-			return &UnfitError{ID: id, Problem: fmt.Sprintf("the value has more than %d KiB", maxCredential>>10)}
+// isDocument tells whether a text is JSON, XML or a netrc.
+func isDocument(text string) bool {
+	if strings.HasPrefix(text, "machine ") || strings.HasPrefix(text, "default ") {
+		return true
+	}
+	for _, pair := range []string{"<>", "{}", "[]"} {
+		if strings.HasPrefix(text, pair[:1]) && strings.HasSuffix(text, pair[1:]) {
+			return true
 		}
+	}
+	return false
+}
+
+func checkCredential(id, plain string) error {
+	switch {
+	case plain == "":
+		return &UnfitError{ID: id, Problem: "the value is empty"}
+	case strings.ContainsFunc(plain, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfeff }):
+		return &UnfitError{ID: id, Problem: "the value has characters that no token has"}
+	case len(plain) > maxCredential:
+		return &UnfitError{ID: id, Problem: fmt.Sprintf("the value has more than %d KiB", maxCredential>>10)}
 	}
 	return nil
 }
 
-// checkStandIn refuses a file of which the stand-in would still hold a secret: a field of a form that slotsIn does not know.
-func checkStandIn(id string, value secret.Value, filled string) error {
-	if strings.HasPrefix(filled, "<") {
-		return nil // of XML, the needles are all lines
+// checkStandIn refuses a stand-in that has a credential in another place, too.
+func checkStandIn(id string, slots []slot, filled string) error {
+	var values []proof.Secret
+	for _, s := range slots {
+		values = append(values, proof.Secret{ID: id, Value: secret.NewValue([]byte(s.plain)), Waived: true})
 	}
-	needles, err := proof.NewNeedles([]proof.Secret{{ID: id, Value: value, Waived: true}})
+	needles, err := proof.NewNeedles(values)
 	if err != nil {
 		return err
 	}
 	found := false
 	needles.Find([]byte(filled), func(proof.Hit) { found = true })
 	if found {
-		return &UnfitError{ID: id, Problem: "the value has secrets in a form that is not known, which no phantom can stand for", Try: "select a field of the file: from=file:PATH#KEY"}
+		return &UnfitError{ID: id, Problem: "the value has a credential in a place where no phantom can stand for it", Try: "select a field of the file: from=file:PATH#KEY"}
 	}
 	return nil
 }
@@ -212,6 +229,9 @@ func (f *field) fits(a Attach) bool {
 func (c *credential) asRoute(a Attach) *field {
 	switch a.Kind {
 	case Basic:
+		if c.fixed != "" && a.Name == "" {
+			return &field{"Authorization", "Basic " + base64.StdEncoding.EncodeToString(append(c.value.Open(), ":"+c.fixed...))}
+		}
 		return &field{"Authorization", "Basic " + base64.StdEncoding.EncodeToString(append([]byte(cmp.Or(a.Name, c.user)+":"), c.value.Open()...))}
 	case Header:
 		return &field{http.CanonicalHeaderKey(a.Name), string(c.value.Open())}

@@ -84,15 +84,77 @@ func expand(text string, b64 func(string) string) string {
 	}
 }
 
+// TestTokenAsUser: GitHub takes tokens as users, with a filler as the password.
+func TestTokenAsUser(t *testing.T) {
+	origin := Origin{"https", "git.corp.example", "443"}
+	for _, text := range []string{"https://canary-token-number-1:x-oauth-basic@git.corp.example\n", "https://canary-token-number-1@git.corp.example\n", "machine git.corp.example login canary-token-number-1 password x-oauth-basic\n"} {
+		m, err := newMaterial("git", secret.NewValue([]byte(text)), []Route{{Secret: "git", Origin: origin, Attach: Attach{Kind: Basic}}})
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		got := m.creds[origin].asRoute(Attach{Kind: Basic}).value
+		if got != "Basic "+base64.StdEncoding.EncodeToString([]byte("canary-token-number-1:x-oauth-basic")) {
+			t.Errorf("%q: sent as %s", text, got)
+		}
+		if stand := string(m.stand.Open()); strings.Contains(stand, "canary") || !strings.Contains(stand, m.phantom) {
+			t.Errorf("%q: the stand-in is %q", text, stand)
+		}
+	}
+}
+
+// TestNoStandIn has files that may hold more than is understood. B is another secret in them.
 func TestNoStandIn(t *testing.T) {
 	npm := Origin{"https", "npm.corp.example", "443"}
-	for text, want := range map[string]string{
-		"machine other.example login x password canary-elsewhere\n":                                               "no credential for https://npm.corp.example",
-		"_authToken=canary-number-one\n_auth=Y2FuYXJ5OmNhbmFyeS1udW1iZXItdHdv\n":                                  "no credential for",
-		"token = canary-number-one\n-----BEGIN PRIVATE KEY-----\ncanarycanarycanary\n-----END PRIVATE KEY-----\n": "in a form that is not known",
+	for _, text := range []string{
+		"machine other.example login x password A\n",
+		"_authToken=A\n_auth=B\n",
+		"token = A\n-----BEGIN PRIVATE KEY-----\nB\n-----END PRIVATE KEY-----\n",
+		"[registry]\ntoken = \"A\"\n[registries]\nb = { token = \"B\" }\n",
+		"<settings><servers><server><password>A</password><configuration><httpHeaders><property><name>X</name><value>B</value></property></httpHeaders></configuration></server></servers></settings>",
+		"<settings><password>A</password><apiKey>B</apiKey></settings>",
+		"<settings><server password=\"B\"><password>A</password></server></settings>",
+		"<settings><password>A</password><id><![CDATA[B]]></id></settings>",
+		"<settings><password>A</password><privateKey>B</privateKey></settings>",
+		"<configuration><apikeys><add key=\"x\" value=\"B\"/></apikeys><add key=\"ClearTextPassword\" value=\"A\"/></configuration>",
+		"machine npm.corp.example login B password A\n",
+		"machine npm.corp.example login x password \"A B\"\n",
+		"machine npm.corp.example login x password A\nmacdef init\nput B\n",
+		"machine npm.corp.example login x password A # B\n",
+		"a: {token: B}\ntoken: A\n",
+		"BUNDLE_HOST: \"u:B\"\nBUNDLE_X_TOKEN: \"A\"\n",
+		"[http]\n\textraHeader = X B\ntoken = A\n",
+		"GH_PAT=B C\nTOKEN=A\n",
+		`{"auths":{"npm.corp.example":{"auth":"eDpB"}},"HttpHeaders":{"X":"B"}}`,
+		`{"token":"A","custom-headers":["B"]}`,
+		"token=A\nurl=https://x.example/?key=B\n",
+		"token=A\nhook=https://hooks.example/services/T0B0123456/B\n",
+		"token=A\nAccountKey=B\n",
+		"token=A\nSESSION=B\n",
+		"token=A\notp=B\n",
+		"token=A\nuser = \"u:B\"\n",
+		"token=A\nother=A0123456789\n",
+		"some words\nand A\n",
 	} {
-		_, err := newMaterial("npm", secret.NewValue([]byte(text)), []Route{{Secret: "npm", Origin: npm, Attach: Attach{Kind: Bearer}}})
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(fmt.Sprint(err), "canary") {
+		text = strings.NewReplacer("A", "canary1number1one", "B", "canary2number2two").Replace(strings.NewReplacer("_authToken", "_authToken", "_PAT", "_PAT").Replace(text))
+		m, err := newMaterial("npm", secret.NewValue([]byte(text)), []Route{{Secret: "npm", Origin: npm, Attach: Attach{Kind: Bearer}}})
+		if err == nil {
+			t.Errorf("%q: stands in for it: %q", text, m.stand.Open())
+		} else if strings.Contains(fmt.Sprint(err), "canary") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestCommentsAreEmptied: nobody knows what is in them.
+func TestCommentsAreEmptied(t *testing.T) {
+	npm := Origin{"https", "npm.corp.example", "443"}
+	for _, text := range []string{
+		"; //old/:_authToken=canary-old\n//npm.corp.example/:_authToken=canary-number-1\n# canary-old\n",
+		"<settings><!-- canary-old --><server><password>canary-number-1</password></server></settings>",
+	} {
+		m, err := newMaterial("npm", secret.NewValue([]byte(text)), []Route{{Secret: "npm", Origin: npm, Attach: Attach{Kind: Bearer}}})
+		if err != nil || strings.Contains(string(m.stand.Open()), "canary") {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

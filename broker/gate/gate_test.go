@@ -441,7 +441,7 @@ func TestReverse(t *testing.T) {
 func TestUnfit(t *testing.T) {
 	policy := Policy{Routes: []Route{{Secret: "npm", Origin: Origin{"https", "npm.corp.example", "443"}, Attach: Attach{Kind: Bearer}}}}
 	for value, want := range map[string]string{
-		"": "empty", " \n": "empty", "short": "under 8", "two\nlines of text": "several lines", strings.Repeat("x", 5000): "more than 4 KiB",
+		"": "empty", " \n": "empty", "short": "under 8", "two\nlines of text": "no token, and no file", strings.Repeat("x", 5000): "more than 4 KiB",
 	} {
 		if g, err := New(Options{Policy: policy, Secrets: map[string]secret.Value{"npm": secret.NewValue([]byte(value))}}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.20q: %v %v", value, g, err)

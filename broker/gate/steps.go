@@ -80,7 +80,13 @@ func (s *Steps) Add(step Step) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.gates[step.Name] != nil {
+	if s.closed {
+		return nil
+	}
+	if known := s.gates[step.Name]; known != nil {
+		if !slices.Equal(known.step.Secrets, step.Secrets) || known.step.Seal != step.Seal {
+			return fmt.Errorf("%s and %s have one name and other secrets", known.step.Label, step.Label)
+		}
 		return nil
 	}
 	g, err := open(o, s.secrets)

@@ -30,7 +30,7 @@ var named = []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE
 
 // connectBroker listens for the step's clients, and returns the environment in which they find the broker.
 func (s *step) connectBroker(ctx context.Context, slot int, socket string, env []string) ([]string, error) {
-	b := &brokered{socket: socket, client: s.client, conns: map[net.Conn]bool{}}
+	b := &brokered{socket: socket, client: s.client, room: make(chan struct{}, maxConns), done: make(chan struct{}), conns: map[net.Conn]bool{}}
 	s.later(b.close)
 	file, err := s.inMemory(slot, "certificates.pem")
 	if err != nil {
@@ -112,6 +112,8 @@ func trusted(env []string) ([]byte, error) {
 type brokered struct {
 	socket string // Spec.Broker
 	client client
+	room   chan struct{} // has an element for each connection
+	done   chan struct{} // closed at the end
 	wg     sync.WaitGroup
 
 	mu        sync.Mutex
@@ -135,10 +137,30 @@ func (b *brokered) listen(ctx context.Context, address, door string) (net.Addr, 
 			if err != nil {
 				return
 			}
-			b.wg.Go(func() { b.carry(conn, door) })
+			if !b.enter() {
+				conn.Close()
+				return
+			}
+			b.wg.Go(func() {
+				defer func() { <-b.room }()
+				b.carry(conn, door)
+			})
 		}
 	})
 	return l.Addr(), nil
+}
+
+// maxConns is how many connections a step has at a time. A builder's session carries 250 for all steps, and hangs at more.
+const maxConns = 60
+
+// enter waits for room for one more connection. It is false at the end.
+func (b *brokered) enter() bool {
+	select {
+	case b.room <- struct{}{}:
+		return true
+	case <-b.done:
+		return false
+	}
 }
 
 // carry takes one connection to a door.
@@ -239,6 +261,7 @@ func (b *brokered) drop(conns ...net.Conn) {
 }
 
 func (b *brokered) close() error {
+	close(b.done)
 	b.mu.Lock()
 	b.closed = true
 	for _, l := range b.listeners {

@@ -47,15 +47,20 @@ func (t *translation) brokered(s *state, c *instructions.RunCommand, at []parser
 	}
 	var ids []string
 	for _, m := range instructions.GetMounts(c) {
-		if m.Type != instructions.MountTypeSecret {
-			continue
+		name := m.From
+		switch m.Type {
+		case instructions.MountTypeSecret:
+			name = secretMount(m).ID
+		case instructions.MountTypeSSH:
+			name = m.CacheID
 		}
-		id, unclear := t.value(s, secretMount(m).ID)
+		id, unclear := t.value(s, name)
 		switch {
 		case unclear:
-			return nil, t.fail(at, "the id of a secret holds a variable whose value is not known here", "the secret's id itself")
-		case strings.HasPrefix(id, "tightlip-"):
-			return nil, t.fail(at, "ids of secrets that begin with tightlip- are tightlip's own", "another id")
+			return nil, t.fail(at, "what a mount names holds a variable whose value is not known here", "the name itself")
+		case ours(id):
+			return nil, t.fail(at, namesOurs, "another name")
+		case m.Type != instructions.MountTypeSecret:
 		case t.o.Brokered.Refused != nil && t.o.Brokered.Refused(id):
 			return nil, t.fail(at, "the secret "+id+" is for the builder itself: no step may mount it in a build with the broker", "another id")
 		case t.o.Brokered.Uses(id) && !slices.Contains(ids, id):
@@ -65,10 +70,34 @@ func (t *translation) brokered(s *state, c *instructions.RunCommand, at []parser
 	return ids, nil
 }
 
+// ours tells whether a name is one by which the builder knows what steps mount for the broker. Nobody else may use these: who does would
+// have another step's way to it.
+func ours(name string) bool { return strings.HasPrefix(strings.ToLower(name), "tightlip-") }
+
+const namesOurs = "names that begin with tightlip- are tightlip's own"
+
+// checkFrom refuses a COPY of what steps mount for the broker.
+func (t *translation) checkFrom(s *state, c *instructions.CopyCommand) error {
+	if t.o.Brokered == nil || c.From == "" {
+		return nil
+	}
+	if from, unclear := t.value(s, c.From); unclear || ours(from) {
+		return t.fail(c.Location(), namesOurs, "another name")
+	}
+	return nil
+}
+
 // checkTrigger refuses a step of a base image that the broker would have to be in front of.
 func (t *translation) checkTrigger(image, trigger string, at []parser.Range) error {
-	run, ok := triggered(trigger).(*instructions.RunCommand)
-	if t.o.Brokered == nil || t.o.Brokered.Rehearsal || !ok {
+	if t.o.Brokered == nil || t.o.Brokered.Rehearsal {
+		return nil
+	}
+	c := triggered(trigger)
+	if from, ok := c.(*instructions.CopyCommand); ok && (ours(from.From) || strings.Contains(from.From, "$")) {
+		return t.fail(at, fmt.Sprintf("image %s has the trigger %q: %s", image, trigger, namesOurs), "another base image")
+	}
+	run, ok := c.(*instructions.RunCommand)
+	if !ok {
 		return nil
 	}
 	ids, err := t.brokered(&state{}, run, at)
@@ -91,7 +120,7 @@ func (t *translation) throughBroker(c *instructions.RunCommand, at []parser.Rang
 	default:
 		flags = append(flags, "--network=none")
 	}
-	name = shim.BrokerID(hashOf(t.file.Text(at)))
+	name = shim.BrokerID(t.nameOf(at, ids))
 	socket := brokerAt
 	if t.builder.StepFolders {
 		socket = shimAt + "/" + SocketFile
@@ -176,6 +205,15 @@ func (s Step) mark() string {
 		return rehearsalMark + hashOf(s.Text)
 	}
 	return ""
+}
+
+// nameOf tells steps apart that have other secrets, or another network.
+func (t *translation) nameOf(at []parser.Range, ids []string) string {
+	text := strings.TrimSpace(t.file.Text(at))
+	for _, id := range ids {
+		text += fmt.Sprintf("\x00%s\x00%t", id, t.o.Brokered.Sealed(id))
+	}
+	return hashOf(text)
 }
 
 // hashOf is the same for the same text: what a step mounts is a part of its cache key.

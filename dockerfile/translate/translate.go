@@ -289,6 +289,9 @@ func (t *translation) command(s *state, c instructions.Command) error {
 		t.replace(c.Location(), text)
 	case *instructions.CopyCommand:
 		s.empty, s.tools = false, nil
+		if err := t.checkFrom(s, c); err != nil {
+			return err
+		}
 		if c.From == "" && slices.ContainsFunc(c.SourcePaths, covers) {
 			t.covered = c.Location()
 		}
@@ -421,7 +424,7 @@ func (t *translation) run(s state, c *instructions.RunCommand, at []parser.Range
 		return nil, err
 	}
 	if len(brokered) > 0 {
-		spec.Broker = shim.AtServer(hashOf(t.file.Text(at)))
+		spec.Broker = shim.AtServer(t.nameOf(at, brokered))
 	}
 	if len(spec.Mounts) == 0 {
 		if len(c.Files) == 0 && !flags {
@@ -444,7 +447,7 @@ func (t *translation) run(s state, c *instructions.RunCommand, at []parser.Range
 	text := t.step(at, spec, wrapped(spec, s.shell), user)
 	if len(brokered) > 0 {
 		last := &t.res.Steps[len(t.res.Steps)-1]
-		last.Broker, last.Brokered = hashOf(t.file.Text(at)), brokered
+		last.Broker, last.Brokered = t.nameOf(at, brokered), brokered
 		last.Uses = append(last.Uses, Use{Kind: shim.Through, ID: last.Broker, Required: true})
 	}
 	return text, nil

@@ -57,7 +57,7 @@ var layers = []struct {
 	{"build/engine/embedded", nil},
 	{"build/engine/buildkit", []string{"broker", "build", "build/output", "build/engine/embedded", "dockerfile", "finding", "image", "internal/redact"}},
 	{"build/engine/classic", []string{"broker", "build", "build/output", "dockerfile", "image"}},
-	{"build/engine/podman", []string{"broker", "build", "build/output", "dockerfile", "image"}},
+	{"build/engine/podman", []string{"secret", "broker", "build", "build/output", "dockerfile", "image"}},
 	{"conformance", nil},
 	{"report", []string{"finding"}},
 	{"internal/config", []string{"broker", "secret", "internal/suggest"}},

@@ -234,7 +234,7 @@ func TestBrokerRefusals(t *testing.T) {
 		{[]string{"--secret", "id=npm,env=NPM_TOKEN", "--broker", "npm=npm.corp.example"}, "ID=ORIGIN:ATTACH"},
 		{[]string{"--secret", "id=npm,env=NPM_TOKEN", "--broker", "npm=https://npm.corp.example:basic"}, "needs a user"},
 		{[]string{"--secret", "id=npm,env=SHORT", "--broker", "npm=https://npm.corp.example:bearer"}, "under 8"},
-		{[]string{"--secret", "id=npm,src=lines", "--broker", "npm=https://npm.corp.example:bearer"}, "several lines"},
+		{[]string{"--secret", "id=npm,src=lines", "--broker", "npm=https://npm.corp.example:bearer"}, "no token, and no file"},
 		{[]string{"--secret", "id=npm,env=NPM_TOKEN", "--seal"}, "there is none"},
 		{[]string{"--secret", "id=npm,env=NPM_TOKEN", "--broker", "npm=https://npm.corp.example:bearer", "--seal"}, "asks for --network=host"},
 		{[]string{"--broker", "npm=https://npm.corp.example:bearer"}, "npm"},
@@ -356,4 +356,38 @@ func TestBrokerStates(t *testing.T) {
 	if m := statement.Predicate.Materials; err != nil || len(m) != 1 || m[0].URI != o.URL+"/a" || m[0].Digest["sha256"] != want {
 		t.Errorf("%v: %v", err, m)
 	}
+}
+
+// TestBrokerHostile: a Dockerfile that wants more than it may.
+func TestBrokerHostile(t *testing.T) {
+	b := newEmbeddedBox(t)
+	value, pip := enginetest.PlainCanary(), enginetest.PlainCanary()
+	b.Env["NPM_TOKEN"], b.Env["PIP_TOKEN"] = value, pip
+	one, two := newOrigin(t, "Bearer "+value), newOrigin(t, "Bearer "+pip)
+	run := func(dockerfile string) enginetest.Result {
+		project(b, base+dockerfile)
+		return b.Tightlip("build", "--engine", "embedded", "--progress", "plain", "--secret", "id=npm,env=NPM_TOKEN", "--secret", "id=pip,env=PIP_TOKEN",
+			"--broker", "npm="+one.URL+":bearer", "--broker", "pip="+two.URL+":bearer", "-o", "type=tar,dest=out.tar", ".")
+	}
+	step := "RUN --mount=type=secret,id=npm wget -q -O /a " + one.URL + "/a\n"
+	for name, more := range map[string]string{
+		"another step's connection": "RUN --mount=type=ssh,id=tightlip-broker-0123456789abcdef,target=/s true\n",
+		"in a variable":             "ARG X=tightlip-broker-0123456789abcdef\nRUN --mount=type=ssh,id=$X,target=/s true\n",
+		"another step's folder":     "RUN --mount=type=bind,from=tightlip-broker-0123456789abcdef,target=/s true\n",
+		"a copy of it":              "COPY --from=tightlip-broker-0123456789abcdef . /x\n",
+		"the shim":                  "RUN --mount=type=secret,id=tightlip-shim,target=/x true\n",
+	} {
+		r := run(step + more)
+		if r.Code != 2 || !strings.Contains(r.Stderr, "tightlip's own") {
+			t.Errorf("%s: exit code %d\n%s", name, r.Code, r.Stderr)
+		}
+	}
+	// One text, two secrets: each step has its own.
+	r := run("ARG ID=pip U=" + two.URL + "\nRUN --mount=type=secret,id=$ID wget -q -O - $U/same\nARG ID=npm U=" + one.URL + "\nRUN --mount=type=secret,id=$ID wget -q -O - $U/same\n")
+	wantCode(t, r, 0)
+	wantText(t, r.Stderr, one.URL+": 1 allowed with npm", two.URL+": 1 allowed with pip")
+	// More connections than a builder's session carries at a time.
+	r = run("RUN --mount=type=secret,id=npm for i in $(seq 300); do wget -q -O /dev/null " + one.URL + "/many & done; wait\n")
+	wantCode(t, r, 0)
+	wantText(t, r.Stderr, one.URL+": 300 allowed with npm")
 }

@@ -10,8 +10,11 @@ import (
 	"strings"
 
 	"github.com/containerd/platforms"
+	"github.com/distribution/reference"
 	"github.com/docker/buildx/builder"
 	"github.com/docker/buildx/util/dockerutil/dockerconfig"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
@@ -73,7 +76,19 @@ func baseOf(ctx context.Context, gw gateway.Client, job *build.Job, name, platfo
 	if parsed, err := platforms.Parse(platform); err == nil && platform != "" {
 		p = &parsed
 	}
-	_, _, text, err := gw.ResolveImageConfig(ctx, name, sourceresolver.Opt{ImageOpt: &sourceresolver.ResolveImageOpt{Platform: p}})
+	from := contextOf(job.Request, name)
+	image, isImage := strings.CutPrefix(from, "docker-image://")
+	dir, isLayout := strings.CutPrefix(from, "oci-layout://")
+	var text []byte
+	var err error
+	switch {
+	case isLayout:
+		text, err = layoutConfig(dir, p)
+	case from == "" || isImage:
+		_, _, text, err = gw.ResolveImageConfig(ctx, cmp.Or(image, name), sourceresolver.Opt{ImageOpt: &sourceresolver.ResolveImageOpt{Platform: p}})
+	default: // files, which have no config
+		return translate.Base{}
+	}
 	if err != nil {
 		return translate.Base{}
 	}
@@ -88,6 +103,73 @@ func baseOf(ctx context.Context, gw gateway.Client, job *build.Job, name, platfo
 		return translate.Base{}
 	}
 	return translate.Base{User: img.Config.User, Shell: img.Config.Shell, OnBuild: img.Config.OnBuild, Env: img.Config.Env}
+}
+
+// contextOf is the named context that stands for an image, and empty if none does.
+func contextOf(r *build.Request, image string) string {
+	same := func(name string) bool {
+		a, errA := reference.ParseNormalizedNamed(name)
+		b, errB := reference.ParseNormalizedNamed(image)
+		return name == image || errA == nil && errB == nil && reference.TagNameOnly(a).String() == reference.TagNameOnly(b).String()
+	}
+	for _, c := range r.BuildContext {
+		if name, value, ok := strings.Cut(c, "="); ok && same(name) {
+			return value
+		}
+	}
+	return ""
+}
+
+// layoutConfig is the config of an image in an OCI layout, PATH[:TAG][@DIGEST].
+func layoutConfig(text string, p *ocispecs.Platform) ([]byte, error) {
+	text, digest, _ := strings.Cut(text, "@")
+	dir, tag := text, "latest"
+	if i := strings.LastIndexByte(text, ':'); i > strings.LastIndexByte(text, '/') {
+		dir, tag = text[:i], text[i+1:]
+	}
+	index, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	m, err := index.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range m.Manifests {
+		if d.Digest.String() == digest || digest == "" && d.Annotations[ocispecs.AnnotationRefName] == tag {
+			return configBelow(index, d, p)
+		}
+	}
+	return nil, fmt.Errorf("no image %s%s in %s", tag, digest, dir)
+}
+
+// configBelow is the config of an image, or of the one for a platform in an index.
+func configBelow(index v1.ImageIndex, d v1.Descriptor, p *ocispecs.Platform) ([]byte, error) {
+	if !d.MediaType.IsIndex() {
+		img, err := index.Image(d.Digest)
+		if err != nil {
+			return nil, err
+		}
+		return img.RawConfigFile()
+	}
+	inner, err := index.ImageIndex(d.Digest)
+	if err != nil {
+		return nil, err
+	}
+	m, err := inner.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	want := platforms.DefaultSpec()
+	if p != nil {
+		want = *p
+	}
+	for _, d := range m.Manifests {
+		if d.Platform == nil || d.Platform.OS == want.OS && d.Platform.Architecture == want.Architecture {
+			return configBelow(inner, d, p)
+		}
+	}
+	return nil, errors.New("no such platform")
 }
 
 // addSteps tells the broker of the steps that use it, and returns what they mount beside the user's secrets.

@@ -2,6 +2,7 @@ package podman
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,8 +16,16 @@ import (
 	"github.com/tightlip/tightlip/dockerfile/translate"
 )
 
+// networkFlag is the minor version of buildah 1 in which RUN has a flag for the network.
+const networkFlag = 30
+
 // Brokers implements build.Brokers.
-func (e *Engine) Brokers(*build.Request) error {
+func (e *Engine) Brokers(r *build.Request) error {
+	major, minor := 0, 0
+	_, _ = fmt.Sscanf(e.info.buildah, "%d.%d", &major, &minor)
+	if major < 2 && minor < networkFlag && slices.ContainsFunc(r.Secrets, func(s build.Secret) bool { return s.Seal }) {
+		return refuse("--engine docker or --engine embedded", "the buildah in this %s (%s) cannot take the network from one step (seal)", e.tool, e.info.buildah)
+	}
 	if chroot() {
 		return refuse("unset BUILDAH_ISOLATION, or --engine embedded", "with BUILDAH_ISOLATION=chroot, steps have no network and no /dev of their own to reach the broker in")
 	}

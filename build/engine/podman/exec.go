@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,6 +17,7 @@ const patience = 5 * time.Second
 // command is a call of a tool.
 type command struct {
 	args, env      []string
+	without        []string // variables of ours that the tool does not get
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
@@ -26,7 +29,11 @@ func (e *Engine) run(ctx context.Context, c command) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, e.path, c.args...)
-	cmd.Env = append(append(os.Environ(), e.env...), c.env...)
+	ours := slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return slices.Contains(c.without, name)
+	})
+	cmd.Env = append(append(ours, e.env...), c.env...)
 	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
 	if c.stdin != nil {
 		cmd.Stdin = struct{ io.Reader }{c.stdin} // a pipe: a terminal would stop what is not in its foreground
