@@ -199,6 +199,9 @@ func settingFields(v []byte) []part {
 		if match == nil || strings.Trim(match[2], "=|>-") == "" && !strings.HasSuffix(line, ":") {
 			return nil
 		}
+		if nested := strings.TrimLeft(match[2], " "); strings.HasPrefix(nested, "{") || strings.HasPrefix(nested, "[") {
+			return nil // who knows what is in it
+		}
 		f := named{name: match[1], text: unquote(match[2]), secret: looksSecret(match[1])}
 		if f.secret && len(f.text) < MinLen && !isSwitch(f.text) {
 			f.text = line // the value is too short to be searched for alone
