@@ -32,15 +32,20 @@ type credential struct {
 	phantom string
 }
 
-// UnfitError says why a secret cannot be a credential of requests.
+// UnfitError says why a secret cannot be a credential of requests, or the ticket.
 type UnfitError struct {
-	ID      string
+	ID      string // empty: the ticket
 	Problem string
 	Try     string
 }
 
 // Error implements error.
-func (e *UnfitError) Error() string { return fmt.Sprintf("secret %s: %s", e.ID, e.Problem) }
+func (e *UnfitError) Error() string {
+	if e.ID == "" {
+		return "the ticket: " + e.Problem
+	}
+	return fmt.Sprintf("secret %s: %s", e.ID, e.Problem)
+}
 
 // Hint is what to type instead, or "".
 func (e *UnfitError) Hint() string { return e.Try }

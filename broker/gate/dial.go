@@ -121,8 +121,20 @@ func (d *dialer) isOwn(to netip.AddrPort) bool {
 	defer d.mu.Unlock()
 	return slices.ContainsFunc(d.own, func(own netip.AddrPort) bool {
 		addr := own.Addr().Unmap()
-		same := addr == to.Addr() || addr.IsUnspecified() || addr.IsLoopback() && (to.Addr().IsLoopback() || to.Addr().IsUnspecified())
+		same := addr == to.Addr() || addr.IsUnspecified() && isLocal(to.Addr()) || addr.IsLoopback() && (to.Addr().IsLoopback() || to.Addr().IsUnspecified())
 		return same && own.Port() == to.Port()
+	})
+}
+
+// isLocal is for addresses of this machine. If those cannot be listed, all are taken for it.
+func isLocal(a netip.Addr) bool {
+	if a.IsLoopback() || a.IsUnspecified() {
+		return true
+	}
+	addrs, err := net.InterfaceAddrs()
+	return err != nil || slices.ContainsFunc(addrs, func(own net.Addr) bool {
+		prefix, err := netip.ParsePrefix(own.String())
+		return err == nil && prefix.Addr().Unmap().WithZone("") == a.WithZone("")
 	})
 }
 

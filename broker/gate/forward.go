@@ -3,7 +3,6 @@ package gate
 import (
 	"bufio"
 	"context"
-	"crypto/subtle"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -34,10 +33,10 @@ func withSession(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// ticketOf is the step of a client that shows the ticket.
-func (g *Gate) ticketOf(r *http.Request) (step string, ok bool) {
-	user, ticket := password(r.Header.Get("Proxy-Authorization"))
-	if subtle.ConstantTimeCompare([]byte(ticket), []byte(g.ticket)) != 1 {
+// stepOf is the step of a client whose header shows the ticket.
+func (g *Gate) stepOf(header string) (step string, ok bool) {
+	user, ticket := password(header)
+	if !g.isTicket(ticket) {
 		return "", false
 	}
 	if user == defaultUser {
@@ -48,12 +47,16 @@ func (g *Gate) ticketOf(r *http.Request) (step string, ok bool) {
 
 // serveForward answers one request to the proxy.
 func (g *Gate) serveForward(w http.ResponseWriter, r *http.Request) {
-	step, ok := g.ticketOf(r)
+	step, ok := g.stepOf(r.Header.Get("Proxy-Authorization"))
 	o := originOf(r.URL)
 	if r.Method == http.MethodConnect {
 		o = connectOrigin(r.RequestURI)
 	}
 	x := g.newExchange(w, r, o, step)
+	if content := g.handedFor(r); content != nil {
+		x.handOut(r, content)
+		return
+	}
 	refuse := func(status int, reason string) {
 		defer x.finish()
 		x.fail(&refusal{status, reason})

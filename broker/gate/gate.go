@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -27,6 +26,10 @@ import (
 type Options struct {
 	Policy  Policy
 	Secrets map[string]secret.Value // by id; those that the policy names
+	// Ticket is the password of the doors; empty: a random one. Who makes it makes it for one build.
+	Ticket secret.Value
+	// Host is the name by which clients reach the listeners; empty: they are on the same machine.
+	Host string
 	// Roots verify upstreams; nil: the system's.
 	Roots *x509.CertPool
 	// Validity is how long the certificates for clients hold; 0: 12 hours.
@@ -51,7 +54,8 @@ type Gate struct {
 	upstream *http.Transport // to origins of the policy
 	others   *http.Transport // to all others
 	ticket   string
-	inside   *handover // connections whose TLS is ours
+	handed   map[string][]byte // by path; guarded by mu
+	inside   *handover         // connections whose TLS is ours
 	buffers  *buffers
 	tls      map[Origin]*tls.Config // of declared origins, towards clients; one each, so that sessions can be resumed
 
@@ -92,13 +96,18 @@ func open(o Options, secrets map[string]*material) (g *Gate, err error) {
 		o.Stall = 2 * time.Minute
 	}
 	g = &Gate{
-		options: o, policy: o.Policy, secrets: secrets, dialer: newDialer(), ticket: strings.ToLower(rand.Text()),
+		options: o, policy: o.Policy, secrets: secrets, dialer: newDialer(), handed: map[string][]byte{},
 		inside: newHandover(), buffers: newBuffers(), conns: map[net.Conn]bool{},
 	}
-	if g.needles, err = needlesOf(o.Policy, secrets); err != nil {
+	if o.Host != "" && !validHost(o.Host) {
+		return nil, &PolicyError{Problem: "the name by which clients reach the broker is no host's", Try: "a name or an address without a port, in lower case"}
+	}
+	if g.ticket, err = ticketFrom(o.Ticket); err != nil {
 		return nil, err
 	}
-	g.redactor = redact.New(g.needles)
+	if err = g.search(); err != nil {
+		return nil, err
+	}
 	if g.ca, err = newAuthority(o.Policy.Origins(), o.Validity); err != nil {
 		return nil, fmt.Errorf("making a certificate authority: %w", err)
 	}
@@ -112,8 +121,21 @@ func open(o Options, secrets map[string]*material) (g *Gate, err error) {
 	return g, nil
 }
 
-// needlesOf makes needles of the credentials that a policy sends, and of all others beside them.
-func needlesOf(p Policy, materials map[string]*material) (*proof.Needles, error) {
+// search makes ready what is cut out of responses, and what is masked in texts: the ticket, too.
+func (g *Gate) search() (err error) {
+	secrets := needlesOf(g.policy, g.secrets)
+	if g.needles, err = proof.NewNeedles(secrets); err != nil {
+		return err
+	}
+	masked, err := proof.NewNeedles(append(secrets, proof.Secret{ID: "ticket", Value: secret.NewValue([]byte(g.ticket)), Waived: true}))
+	if err == nil {
+		g.redactor = redact.New(masked)
+	}
+	return err
+}
+
+// needlesOf are the credentials that a policy sends, and all others beside them.
+func needlesOf(p Policy, materials map[string]*material) []proof.Secret {
 	var secrets []proof.Secret
 	for _, id := range p.IDs() {
 		for _, c := range materials[id].creds {
@@ -123,7 +145,7 @@ func needlesOf(p Policy, materials map[string]*material) (*proof.Needles, error)
 			secrets = append(secrets, proof.Secret{ID: id, Value: v, Waived: true})
 		}
 	}
-	return proof.NewNeedles(secrets)
+	return secrets
 }
 
 // credential is what a route sends.
@@ -160,7 +182,7 @@ func (g *Gate) dialStranger(ctx context.Context, _, address string) (net.Conn, e
 	return g.dialer.dial(ctx, address, stranger)
 }
 
-// Ticket is the password of the forward door: 130 random bits.
+// Ticket is the password of the doors.
 func (g *Gate) Ticket() string { return g.ticket }
 
 // CA is the certificate, in PEM, that clients of the forward door have to trust. It is of no use for hosts that the policy does not name.
@@ -174,7 +196,7 @@ func (g *Gate) Phantom(id string) string {
 	return ""
 }
 
-// Redactor masks the credentials in texts.
+// Redactor masks the credentials and the ticket in texts.
 func (g *Gate) Redactor() *redact.Redactor { return g.redactor }
 
 // ProxyURL is what clients use as their proxy if the forward door listens at an address. The step, which may be empty, is shown in
@@ -204,7 +226,7 @@ func (g *Gate) ServeReverse(l net.Listener, o Origin) error {
 		return &PolicyError{Problem: "no route is for " + o.String()}
 	}
 	g.dialer.listening(l.Addr())
-	d := &reverseDoor{gate: g, origin: o, address: l.Addr().String()}
+	d := &reverseDoor{gate: g, origin: o, address: g.Address(l.Addr())}
 	return g.serve(strictListener{l, g.malformed(o.String())}, http.HandlerFunc(d.serve))
 }
 
@@ -281,7 +303,7 @@ func (g *Gate) audit(e Event) {
 		return
 	}
 	e.Path = g.redactor.String(e.Path[:min(len(e.Path), maxAuditPath)])
-	e.Reason = g.redactor.String(e.Reason)
+	e.Reason, e.Step = g.redactor.String(e.Reason), g.redactor.String(e.Step)
 	e.Method = e.Method[:min(len(e.Method), 20)]
 	g.options.Audit(e)
 }
