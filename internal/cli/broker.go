@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,9 +19,9 @@ import (
 )
 
 type brokerOptions struct {
-	policy, listen, caFile, envFile, audit, upstreamCA string
-	routes, secrets                                    []string
-	seal                                               bool
+	policy, listen, expose, ticket, caFile, envFile, audit, upstreamCA string
+	routes, secrets                                                    []string
+	seal                                                               bool
 }
 
 func (a *app) brokerCommand() *cobra.Command {
@@ -36,10 +37,14 @@ credential is cut.
 What clients need in their environment is printed, or written to --env-file once the proxy answers. It holds no credential, but the
 ticket of this run: whoever has it can use the credentials as the policy allows. Files that the broker wrote are removed when it ends.
 
+Clients that share no files with the broker get the same from the proxy's own address, as /broker.env and /bundle.pem, with the ticket
+as the password. A ticket that is given with --ticket is never printed.
+
 Exit codes: 0 interrupted, as it is meant to end; 2 the policy, a secret or an address is not usable.`,
 		Example: `  tightlip broker --route npm=https://npm.corp.example:bearer --secret id=npm,env=NPM_TOKEN --env-file broker.env
   tightlip broker --policy policy.yaml --seal --audit audit.jsonl --ca-file bundle.pem --env-file broker.env
-  set -a; . ./broker.env; npm ci`,
+  set -a; . ./broker.env; npm ci
+  tightlip broker --policy policy.yaml --listen 0.0.0.0:8080 --expose broker --ticket env:BROKER_TICKET --ca-file /tmp/bundle.pem`,
 		Args:                  cobra.NoArgs,
 		RunE:                  func(cmd *cobra.Command, _ []string) error { return a.runBroker(cmd.Context(), o) },
 		DisableFlagsInUseLine: true,
@@ -48,7 +53,9 @@ Exit codes: 0 interrupted, as it is meant to end; 2 the policy, a secret or an a
 	flags.StringVar(&o.policy, "policy", "", "`file` that says which credential goes where (docs/broker.md)")
 	flags.StringArrayVar(&o.routes, "route", nil, `one more route, as "npm=https://npm.corp.example:bearer", "…:basic:USER" or "…:header:NAME"`)
 	flags.StringArrayVar(&o.secrets, "secret", nil, `secret that a route uses ("id=npm,src=FILE", "id=npm,env=NAME", "id=npm,from=REFERENCE")`)
-	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "`address` of the proxy, on loopback")
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "`address` of the proxy, on loopback unless --expose is given")
+	flags.StringVar(&o.expose, "expose", "", "let other machines in, whose clients reach the broker as `host`: the ticket and what is fetched at reverse doors cross that network in the clear, and who has the ticket can use the credentials")
+	flags.StringVar(&o.ticket, "ticket", "", "take the ticket from `reference` (file:PATH, env:NAME) instead of making one up: 26 random characters or more, new for each build")
 	flags.StringVar(&o.caFile, "ca-file", "", "write the certificates that clients trust to `file` (default a temporary one)")
 	flags.StringVar(&o.envFile, "env-file", "", "write the environment of clients to `file` instead of standard output")
 	flags.StringVar(&o.audit, "audit", "", "append a line of JSON for each request to `file` (default text on standard error)")
@@ -78,11 +85,34 @@ func (a *app) runBroker(ctx context.Context, o *brokerOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, set.Close(ctx)) }()
-	values := map[string]secret.Value{}
+	options := gate.Options{Policy: policy, Secrets: map[string]secret.Value{}, Host: o.expose}
 	for id, lease := range set.All() {
-		values[id] = lease.Value
+		options.Secrets[id] = lease.Value
 	}
-	return a.serveBroker(ctx, o, gate.Options{Policy: policy, Secrets: values})
+	if options.Ticket, err = a.givenTicket(ctx, o); err != nil {
+		return err
+	}
+	return a.serveBroker(ctx, o, options)
+}
+
+// givenTicket is empty if the broker has to make one up. One that others could not learn is of no use.
+func (a *app) givenTicket(ctx context.Context, o *brokerOptions) (secret.Value, error) {
+	if o.ticket == "" {
+		if o.expose != "" && o.envFile == "" {
+			return secret.Value{}, usageError(errors.New("with --expose, the ticket would be in the log"), "--ticket env:BROKER_TICKET, or --env-file FILE in a folder that clients share")
+		}
+		return secret.Value{}, nil
+	}
+	ref, err := secret.ParseRef(o.ticket)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	set, err := a.resolver(true).ResolveAll(ctx, []secret.Spec{{ID: "ticket", Ref: ref}})
+	if err != nil {
+		return secret.Value{}, err
+	}
+	lease, _ := set.Get("ticket")
+	return lease.Value, set.Close(ctx)
 }
 
 // readPolicy joins the file, the flags for routes and --seal.
@@ -158,7 +188,7 @@ func (a *app) serveBroker(ctx context.Context, o *brokerOptions, options gate.Op
 	}
 	defer g.Close()
 	a.setRedactor(g.Redactor())
-	listeners, err := brokerListeners(ctx, o.listen, options.Policy)
+	listeners, err := brokerListeners(ctx, o, options.Policy)
 	if err != nil {
 		return err
 	}
@@ -189,16 +219,29 @@ type doorListener struct {
 	origin gate.Origin
 }
 
-// brokerListeners listens on loopback only: whoever reaches the proxy can try tickets.
-func brokerListeners(ctx context.Context, address string, p gate.Policy) ([]doorListener, error) {
-	host, _, err := net.SplitHostPort(address)
-	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {
-		return nil, usageError(errors.New("--listen is no address on loopback"), "--listen 127.0.0.1:8080")
+// doorHost is where the reverse doors listen. Without --expose it is loopback: whoever reaches a door can try tickets.
+func (o *brokerOptions) doorHost() (string, error) {
+	host, _, err := net.SplitHostPort(o.listen)
+	switch ip := net.ParseIP(host); {
+	case err != nil || ip == nil:
+		return "", usageError(errors.New("--listen is no address and port"), "--listen 127.0.0.1:8080")
+	case o.expose != "":
+		return host, nil
+	case !ip.IsLoopback():
+		return "", usageError(errors.New("--listen is no address on loopback"), "--listen 127.0.0.1:8080, or --expose HOST to let other machines in")
+	}
+	return "127.0.0.1", nil
+}
+
+func brokerListeners(ctx context.Context, o *brokerOptions, p gate.Policy) ([]doorListener, error) {
+	host, err := o.doorHost()
+	if err != nil {
+		return nil, err
 	}
 	addresses := map[string]gate.Origin{}
-	order := []string{address}
+	order := []string{o.listen}
 	for _, r := range p.Routes {
-		if at := fmt.Sprintf("127.0.0.1:%d", r.Listen); r.Listen != 0 && addresses[at] != r.Origin {
+		if at := net.JoinHostPort(host, strconv.Itoa(r.Listen)); r.Listen != 0 && addresses[at] != r.Origin {
 			addresses[at] = r.Origin
 			order = append(order, at)
 		}
@@ -240,7 +283,8 @@ func (a *app) announce(o *brokerOptions, g *gate.Gate, listeners []doorListener)
 	if err != nil {
 		return remove, err
 	}
-	if err := writeNew(bundle, slices.Concat(bytes.TrimRight(system, "\n"), []byte("\n"), g.CA()), 0o644); err != nil {
+	certificates := slices.Concat(bytes.TrimRight(system, "\n"), []byte("\n"), g.CA())
+	if err := writeNew(bundle, certificates, 0o644); err != nil {
 		return remove, err
 	}
 	files = append(files, bundle)
@@ -248,13 +292,18 @@ func (a *app) announce(o *brokerOptions, g *gate.Gate, listeners []doorListener)
 	if noProxy == "" {
 		noProxy = os.Getenv("no_proxy")
 	}
-	env := strings.Join(g.Environ(listeners[0].Addr().String(), bundle, noProxy), "\n") + "\n"
+	address := g.Address(listeners[0].Addr())
+	env := strings.Join(g.Environ(address, bundle, noProxy), "\n") + "\n"
+	g.Hand("/bundle.pem", certificates)
+	g.Hand("/broker.env", []byte(env))
 	for _, l := range listeners[1:] {
-		fmt.Fprintf(a.streams.Err, "tightlip: %s is at http://%s, for who shows a phantom or the ticket\n", l.origin, l.Addr())
+		fmt.Fprintf(a.streams.Err, "tightlip: %s is at http://%s, for who shows a phantom or the ticket\n", l.origin, g.Address(l.Addr()))
 	}
-	fmt.Fprintf(a.streams.Err, "tightlip: the broker is at %s\n", listeners[0].Addr())
+	fmt.Fprintf(a.streams.Err, "tightlip: the broker is at %s\n", address)
 	if o.envFile == "" {
-		fmt.Fprint(a.streams.Out, env)
+		if o.ticket == "" {
+			fmt.Fprint(a.streams.Out, env)
+		}
 		return remove, nil
 	}
 	if err = writeNew(o.envFile, []byte(env), 0o600); err == nil {
