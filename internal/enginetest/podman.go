@@ -17,7 +17,7 @@ type Podman struct {
 }
 
 // NewPodman makes a storage for one test. What the machine's user has is not touched. Debian's tools need runc: crun fails on a
-// machine with both versions of control groups.
+// machine with both versions of control groups. Pods want an image localhost/pause that sleeps.
 func NewPodman(t testing.TB) *Podman {
 	t.Helper()
 	for _, tool := range []string{"podman", "buildah", "runc"} {
@@ -41,7 +41,10 @@ runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "none"
 lock_type = "file"
-tmp_dir = "%s/tmp"
+tmp_dir = "%[1]s/tmp"
+infra_image = "localhost/pause:latest"
+[network]
+network_config_dir = "%[1]s/networks"
 `, p.Dir),
 		"CONTAINERS_STORAGE_CONF=" + file("storage.conf", `[storage]
 driver = "overlay"
