@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // brokerTime is how long the broker may take to answer the first request: there may be a slow network in between.
@@ -30,7 +33,7 @@ var named = []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE
 
 // connectBroker listens for the step's clients, and returns the environment in which they find the broker.
 func (s *step) connectBroker(ctx context.Context, slot int, socket string, env []string) ([]string, error) {
-	b := &brokered{socket: socket, client: s.client, room: make(chan struct{}, maxConns), done: make(chan struct{}), conns: map[net.Conn]bool{}}
+	b := &brokered{socket: socket, client: s.client, notes: s.notes, room: make(chan struct{}, maxConns), done: make(chan struct{}), conns: map[net.Conn]bool{}}
 	s.later(b.close)
 	file, err := s.inMemory(slot, "certificates.pem")
 	if err != nil {
@@ -112,6 +115,7 @@ func trusted(env []string) ([]byte, error) {
 type brokered struct {
 	socket string // Spec.Broker
 	client client
+	notes  io.Writer
 	room   chan struct{} // has an element for each connection
 	done   chan struct{} // closed at the end
 	wg     sync.WaitGroup
@@ -125,6 +129,13 @@ type brokered struct {
 // listen takes the connections to an address to a door.
 func (b *brokered) listen(ctx context.Context, address, door string) (net.Addr, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp4", address)
+	for waited := false; errors.Is(err, unix.EADDRINUSE) && ctx.Err() == nil; l, err = new(net.ListenConfig).Listen(ctx, "tcp4", address) {
+		if !waited {
+			fmt.Fprintf(b.notes, "tightlip: waiting for %s, where something else in this network listens\n", address)
+			waited = true
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +154,10 @@ func (b *brokered) listen(ctx context.Context, address, door string) (net.Addr, 
 			}
 			b.wg.Go(func() {
 				defer func() { <-b.room }()
-				b.carry(conn, door)
+				if ofStep(conn) {
+					b.carry(conn, door)
+				}
+				conn.Close()
 			})
 		}
 	})

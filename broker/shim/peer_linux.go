@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // RootOnly accepts only the connections of root, and of this process's own user, in the same network namespace: steps fetch
@@ -25,6 +29,23 @@ func (l rootOnly) Accept() (net.Conn, error) {
 		}
 		conn.Close()
 	}
+}
+
+// ofStep tells whether a connection is one of a user who has a process in the step, which has a PID namespace of its own. Its network
+// it may share with others.
+func ofStep(conn net.Conn) bool {
+	uid, err := peer(conn)
+	if err != nil {
+		return false
+	}
+	if uid == 0 || uid == os.Geteuid() {
+		return true
+	}
+	processes, _ := filepath.Glob("/proc/[0-9]*")
+	return slices.ContainsFunc(processes, func(dir string) bool {
+		var st unix.Stat_t
+		return unix.Stat(dir, &st) == nil && int(st.Uid) == uid
+	})
 }
 
 // peer is the user whose connection this is. The kernel lists sockets with their owners, addresses in hexadecimal.

@@ -9,11 +9,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tightlip/tightlip/internal/enginetest"
 )
@@ -390,4 +394,49 @@ func TestBrokerHostile(t *testing.T) {
 	r = run("RUN --mount=type=secret,id=npm for i in $(seq 300); do wget -q -O /dev/null " + one.URL + "/many & done; wait\n")
 	wantCode(t, r, 0)
 	wantText(t, r.Stderr, one.URL+": 300 allowed with npm")
+}
+
+// TestBrokerDoor: a step finds an origin at a port of its loopback; two steps at a time take turns; another user of the machine, whose
+// network the embedded engine's steps share, gets no word.
+func TestBrokerDoor(t *testing.T) {
+	b := newEmbeddedBox(t)
+	value := enginetest.PlainCanary()
+	b.Env["NPM_TOKEN"] = value
+	o := newOrigin(t, "Bearer "+value)
+	_, port, err := net.SplitHostPort(enginetest.FreeAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Write("tightlip.yaml", []byte("version: 1\nsecrets:\n  npm: {from: env:NPM_TOKEN, broker: [{origin: \""+o.URL+"\", attach: bearer, listen: "+port+"}]}\n"))
+	const step = `RUN --mount=type=secret,id=npm unset http_proxy HTTP_PROXY; sleep 1; wget -q -O /fileN --header "Authorization: Bearer $(cat /run/secrets/npm)" http://127.0.0.1:PORT/fileN`
+	stage := func(n string) string {
+		return "COPY --from=0 / /\n" + strings.NewReplacer("fileN", "file"+n, "PORT", port).Replace(step) + "\n"
+	}
+	project(b, base+"FROM scratch AS one\n"+stage("1")+"FROM scratch\n"+stage("2")+"COPY --from=one /file1 /\n")
+	var tried atomic.Bool
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			cmd := exec.Command(enginetest.Tool(t, "curl"), "-sS", "-m", "2", "http://127.0.0.1:"+port+"/stolen")
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}}
+			if out, _ := cmd.CombinedOutput(); strings.Contains(string(out), "reset") || strings.Contains(string(out), "Empty reply") {
+				tried.Store(true)
+			}
+			select {
+			case <-done:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}()
+	r := b.Tightlip("build", "--engine", "embedded", "--progress", "plain", "-o", "type=tar,dest=out.tar", "--audit", "audit.jsonl", ".")
+	wantCode(t, r, 0)
+	wantText(t, r.Stderr, o.URL+": 2 allowed with npm", "waiting for 127.0.0.1:"+port)
+	if text := string(readFile(t, filepath.Join(b.Work, "audit.jsonl"))); strings.Contains(text, "stolen") {
+		t.Errorf("another user was answered:\n%s", text)
+	}
+	if !tried.Load() {
+		t.Error("no connection of another user was refused")
+	}
 }
