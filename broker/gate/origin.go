@@ -60,6 +60,9 @@ func (o Origin) String() string {
 	return o.Scheme + "://" + o.authority()
 }
 
+// MarshalText is String.
+func (o Origin) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
 // authority is what a Host header of a request to the origin holds.
 func (o Origin) authority() string {
 	if o.Port != defaultPorts[o.Scheme] {

@@ -21,23 +21,31 @@ type Policy struct {
 
 // Route is one use of one secret.
 type Route struct {
-	Secret  string // the id
-	Origin  Origin
-	Attach  Attach
-	Paths   []string // prefixes; empty: all paths
-	Methods []string // narrows what is allowed; empty: no narrower than Uploads says
-	Uploads bool     // lets requests write: POST, PUT, PATCH, DELETE and git push
+	Secret  string   `json:"-"` // the id
+	Origin  Origin   `json:"origin"`
+	Attach  Attach   `json:"attach"`
+	Paths   []string `json:"paths,omitempty"`   // prefixes; empty: all paths
+	Methods []string `json:"methods,omitempty"` // narrows what is allowed; empty: no narrower than Uploads says
+	Uploads bool     `json:"uploads,omitempty"` // lets requests write: POST, PUT, PATCH, DELETE and git push
 	// Connect is the address host:port at which the origin is reached, where its name does not lead there. The name still is
 	// what the certificate must be for.
-	Connect string
+	Connect string `json:"connect,omitempty"`
 	// Listen is the loopback port of the origin's reverse door; 0: it has none.
-	Listen int
+	Listen int `json:"listen,omitempty"`
 }
 
 // Attach is how a request carries a credential.
 type Attach struct {
 	Kind AttachKind
 	Name string // the user of Basic, if the value does not say it; the name of Header
+}
+
+// MarshalText writes it as a policy has it.
+func (a Attach) MarshalText() ([]byte, error) {
+	if a.Name == "" {
+		return []byte(a.Kind), nil
+	}
+	return []byte(string(a.Kind) + ":" + a.Name), nil
 }
 
 // AttachKind is one of the ways.
