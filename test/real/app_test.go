@@ -174,7 +174,9 @@ func TestApp(t *testing.T) {
 			if diff := difference(first, got); len(diff) > 0 {
 				t.Errorf("the image differs from that of %s:\n%s", firstName, strings.Join(diff, "\n"))
 			}
-			s.brokered(t, e, args)
+			if e.name != "buildah" { // it is podman's code
+				s.brokered(t, e, args)
+			}
 		})
 	}
 }
@@ -188,10 +190,7 @@ func (s *servers) brokered(t *testing.T, e engine, args []string) {
 	defer delete(b.Env, "SSL_CERT_FILE")
 	args = append(slices.Clone(args[:len(args)-1]),
 		"--broker", "npmrc=http://"+s.npm+":bearer", "--broker", "netrc=http://"+s.nginx+":basic", "--broker", "apt=http://"+s.nginx+":basic", "--broker", "git="+s.git.URL+":basic:ci")
-	if e.name == "buildah" {
-		args = append(args, "--no-cache") // podman has built the same into the same store
-	}
-	if e.name != "podman" && e.name != "buildah" {
+	if e.name != "podman" {
 		b.Write("home/.ssh/known_hosts", s.knownHosts(t))
 		b.Env["HOME"] = filepath.Join(b.Work, "home")
 		args = append(args, "--ssh-allow", "default=root@"+s.ssh)
