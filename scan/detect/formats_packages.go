@@ -209,7 +209,7 @@ var packageFormats = []format{
 		marks:    []string{`"http-basic"`, `"github-oauth"`, `"gitlab-token"`},
 		looks:    looksLikeJSON,
 		read:     readJSON,
-		settings: []setting{on("!*.username|*http-basic.*.password|*github-oauth.*|*gitlab-token.*|*gitlab-oauth.*|*bearer.*|*bitbucket-oauth.*.consumer-secret", plain)},
+		settings: []setting{on("!*.username|!*properties.*|*http-basic.*.password|*github-oauth.*|*gitlab-token.*|*gitlab-oauth.*|*bearer.*|*bitbucket-oauth.*.consumer-secret", plain)},
 	},
 	{
 		rule: Rule{ID: "hex-config", Title: "Hex API or repository key", Severity: finding.High,

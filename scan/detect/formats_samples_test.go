@@ -166,6 +166,7 @@ func samples(t testing.TB) []sample {
 		{"bundler-config", "app/.bundle/config", "---\nBUNDLE_PATH: \"vendor/bundle\"\nBUNDLE_WITHOUT: \"development:test\"\nBUNDLE_GEM__TEST: \"rspec\"\n", nil},
 		{"composer-auth", "root/.composer/auth.json", `{"http-basic":{"php.corp.example":{"username":"ci","password":"hunter2"}},"github-oauth":{"git.corp.example":"s3cr3tly"},"gitlab-token":{"a.example":{"username":"gitlab-user","token":"correct-horse"}}}`, []string{"http-basic.php.corp.example.password=hunter2", "github-oauth.git.corp.example=s3cr3tly", "gitlab-token.a.example.token=correct-horse"}},
 		{"composer-auth", "app/auth.json", `{"http-basic":{}, "status":"ok"}`, nil},
+		{"composer-auth", "app/auth.json", `{"properties":{"config":{"properties":{"github-oauth":{"type":"object","description":"An object of domain name => github API oauth tokens"}}}}}`, nil},
 		{"hex-config", "root/.hex/hex.config", "{'$write_key', <<\"hunter2\">>}.\n{<<\"auth_key\">>,<<\"s3cr3tly\">>}.\n", []string{"$write_key=hunter2", "auth_key=s3cr3tly"}},
 		{"hex-config", "root/.hex/hex.config", "{'$repos',#{<<\"hexpm\">> => #{public_key => <<\"-----BEGIN PUBLIC KEY-----\\nMIIB\">>}}}.\n", nil},
 		{"go-env", "root/.config/go/env", "GOPROXY=https://ci:hunter2@go.corp.example,direct\n", []string{"https://go.corp.example=hunter2"}},

@@ -115,7 +115,7 @@ func urlCredentials(text []byte, at int) (start, end int, ok bool) {
 			return 0, 0, false
 		}
 	}
-	example := (exampleHost(host) || isLocal(host)) && !scrambled(string(pass)) || len(user) == 0 && bytes.Contains(pass, []byte(":"))
+	example := (exampleHost(host) || isLocal(host)) && (!scrambled(string(pass)) || published(string(pass))) || len(user) == 0 && bytes.Contains(pass, []byte(":"))
 	return start, end, !example && password(string(pass), string(user)) && !known(text, start)
 }
 

@@ -118,8 +118,9 @@ func TestInterrupted(t *testing.T) {
 				if err := r.cmd.Process.Signal(signal); err != nil {
 					t.Fatal(err)
 				}
-				// In its first milliseconds the program handles no signals, and the signal itself ends it.
-				if code := r.end(); code != 130 && (m.name != "at once" || code != -1) {
+				// In its first milliseconds, which are many on a busy machine, the program handles no signals, and the signal itself ends it:
+				// before it has printed anything.
+				if code := r.end(); code != 130 && (m.after != "" || code != -1 || r.String() != "") {
 					t.Errorf("exit code %d, not 130:\n%s", code, r)
 				}
 				if took := time.Since(sent); took > 8*time.Second {
