@@ -9,6 +9,7 @@ import (
 
 	"github.com/tightlip/tightlip/broker/gate"
 	"github.com/tightlip/tightlip/dockerfile"
+	"github.com/tightlip/tightlip/dockerfile/translate"
 	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/secret"
 )
@@ -86,6 +87,23 @@ func canBroker(e Engine, job Job) error {
 		return usage("a local Dockerfile and a local context", "%s has to change steps of the Dockerfile, which is not here to be read", what)
 	}
 	return b.Brokers(job.Request)
+}
+
+// Brokered are the options of a translation that leads steps through the broker, or rehearses; nil if the build does neither.
+func (j *Job) Brokered() *translate.Brokered {
+	switch {
+	case j.Request.Rehearse:
+		return &translate.Brokered{Rehearsal: true}
+	case j.Broker == nil:
+		return nil
+	}
+	return &translate.Brokered{Uses: j.Broker.Uses, Sealed: j.Request.Sealed, Refused: gate.AsksForBuilder}
+}
+
+// AddStep tells the broker of a translated step that uses it.
+func (j *Job) AddStep(s translate.Step) error {
+	seal := slices.ContainsFunc(s.Brokered, j.Request.Sealed)
+	return j.Broker.Add(gate.Step{Name: s.Broker, Label: gate.StepLabel(s.Line), Secrets: s.Brokered, Seal: seal})
 }
 
 // forBuilder is what the builder may ask for itself, when it fetches what the Dockerfile or the request names. A frontend that is not

@@ -82,6 +82,19 @@ func (f *brokerFlags) apply(cfg *config.Config, r *build.Request) error {
 	return nil
 }
 
+// tellRoutes says where a project's file sends the user's credentials, before anything goes there.
+func (a *app) tellRoutes(cfg *config.Config, r *build.Request) {
+	for _, s := range r.Secrets {
+		entry, _ := cfg.Secret(s.ID)
+		if entry.Origin.Kind != config.FromProject || r.Quiet || r.Rehearse {
+			continue
+		}
+		for _, route := range entry.Broker {
+			fmt.Fprintf(a.streams.Err, "tightlip: %s lets steps use %s (%s) at %s\n", quoted(entry.Origin.Name), quoted(s.ID), a.redact(s.Ref.String()), route.Origin)
+		}
+	}
+}
+
 // agents adds what the files and the flags say of SSH agents.
 func (f *brokerFlags) agents(cfg *config.Config, r *build.Request) error {
 	r.SSHPolicy = map[string]sshagent.Settings{}

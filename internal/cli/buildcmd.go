@@ -166,6 +166,7 @@ func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOption
 		return err
 	}
 	tools.Engine = a.engineFor(cfg)
+	a.tellRoutes(cfg, r)
 	o.requests = newRequestLog(cfg, o.broker.audit)
 	tools.Audit, tools.AgentAudit = o.requests.write, a.showAgent
 	out, err := build.Run(ctx, r, tools)

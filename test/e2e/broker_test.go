@@ -109,7 +109,7 @@ func TestBroker(t *testing.T) {
 		r := b.Tightlip(args...)
 		wantCode(t, r, 0)
 		enginetest.NoTraces(t, "the output", r.All(), value)
-		wantText(t, r.Stderr, o.URL+": 4 allowed with npm", "proven")
+		wantText(t, r.Stderr, "tightlip.yaml lets steps use npm (env:NPM_TOKEN) at "+o.URL+"\n", o.URL+": 4 allowed with npm", "proven")
 		if e.name != "classic" {
 			wantText(t, r.Stderr, "RUN --mount=type=secret,id=npm,required=true wget")
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/containerd/platforms"
@@ -33,17 +32,6 @@ import (
 
 // Brokers implements build.Brokers.
 func (e *Engine) Brokers(*build.Request) error { return nil }
-
-// brokered are the options of a translation that leads steps through the broker; nil if there is none.
-func brokered(job *build.Job) *translate.Brokered {
-	if job.Request.Rehearse {
-		return &translate.Brokered{Rehearsal: true}
-	}
-	if job.Broker == nil {
-		return nil
-	}
-	return &translate.Brokered{Uses: job.Broker.Uses, Sealed: job.Request.Sealed, Refused: gate.AsksForBuilder}
-}
 
 // translateWithBases translates with the configs of base images at hand, as the builder sees them: a step is led through the broker
 // together with its shell.
@@ -183,8 +171,7 @@ func (e *Engine) addSteps(job *build.Job, r *translate.Result) (map[string][]byt
 			continue
 		}
 		if s.Broker != "" {
-			seal := slices.ContainsFunc(s.Brokered, job.Request.Sealed)
-			if err := job.Broker.Add(gate.Step{Name: s.Broker, Label: gate.StepLabel(s.Line), Secrets: s.Brokered, Seal: seal}); err != nil {
+			if err := job.AddStep(s); err != nil {
 				return nil, err
 			}
 		}

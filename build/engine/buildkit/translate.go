@@ -16,7 +16,7 @@ import (
 // translate replaces in the job's Dockerfile what an old BuildKit does not know: heredocs before 0.10, and secrets as variables
 // before 0.16. A Dockerfile with a syntax directive brings a frontend of its own.
 func (e *Engine) translate(ctx context.Context, job *build.Job) (*translate.Result, error) {
-	o := translate.Options{NoFiles: true, BuildArgs: build.Arguments(job.Request.BuildArg), Brokered: brokered(job)}
+	o := translate.Options{NoFiles: true, BuildArgs: build.Arguments(job.Request.BuildArg), Brokered: job.Brokered()}
 	text := job.Dockerfile
 	if text == nil {
 		text = job.Original

@@ -5,7 +5,6 @@ import (
 	"net"
 	"slices"
 
-	"github.com/tightlip/tightlip/broker/gate"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/dockerfile/translate"
 )
@@ -27,22 +26,13 @@ func (e *Engine) Brokers(r *build.Request) error {
 	return nil
 }
 
-// brokered are the options of a translation that leads steps through the broker; nil if there is none.
-func brokered(job build.Job) *translate.Brokered {
-	if job.Broker == nil {
-		return nil
-	}
-	return &translate.Brokered{Uses: job.Broker.Uses, Sealed: job.Request.Sealed, Refused: gate.AsksForBuilder}
-}
-
 // addSteps tells the broker of the steps that use it.
 func addSteps(job build.Job, tr *translate.Result) error {
 	for _, s := range tr.Steps {
 		if s.Broker == "" {
 			continue
 		}
-		seal := slices.ContainsFunc(s.Brokered, job.Request.Sealed)
-		if err := job.Broker.Add(gate.Step{Name: s.Broker, Label: gate.StepLabel(s.Line), Secrets: s.Brokered, Seal: seal}); err != nil {
+		if err := job.AddStep(s); err != nil {
 			return err
 		}
 	}

@@ -91,7 +91,7 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (build.Result, error)
 func (e *Engine) translate(ctx context.Context, job build.Job, f *dockerfile.File, b *binds) (*translate.Result, error) {
 	tr, err := translate.For(translate.Builder{}, f, translate.Options{
 		Target: job.Request.Target, BuildArgs: build.Arguments(job.Request.BuildArg), Base: e.base(ctx, job), Bind: b.add, Variable: build.Variable,
-		Brokered: brokered(job),
+		Brokered: job.Brokered(),
 		Changed:  func(id string) (string, bool) { text, ok := job.Fingerprints[id]; return text, ok },
 	})
 	if err != nil {

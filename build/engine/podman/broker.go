@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/tightlip/tightlip/broker/gate"
 	"github.com/tightlip/tightlip/broker/shimbin"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/dockerfile/translate"
@@ -30,18 +29,6 @@ func (e *Engine) Brokers(r *build.Request) error {
 		return refuse("unset BUILDAH_ISOLATION, or --engine embedded", "with BUILDAH_ISOLATION=chroot, steps have no network and no /dev of their own to reach the broker in")
 	}
 	return nil
-}
-
-// brokered are the options of a translation that leads steps through the broker; nil if there is none.
-func (b *result) brokered() *translate.Brokered {
-	r := b.job.Request
-	switch {
-	case r.Rehearse:
-		return &translate.Brokered{Rehearsal: true}
-	case b.job.Broker == nil:
-		return nil
-	}
-	return &translate.Brokered{Uses: b.job.Broker.Uses, Sealed: r.Sealed, Refused: gate.AsksForBuilder}
 }
 
 // brokerSteps makes the folder that each translated step mounts: the shim, and the socket of the broker. It returns the arguments by
@@ -67,8 +54,7 @@ func (b *result) brokerSteps(steps []translate.Step) (args []string, err error) 
 		if s.Broker == "" {
 			continue
 		}
-		seal := slices.ContainsFunc(s.Brokered, b.job.Request.Sealed)
-		if err := b.job.Broker.Add(gate.Step{Name: s.Broker, Label: gate.StepLabel(s.Line), Secrets: s.Brokered, Seal: seal}); err != nil {
+		if err := b.job.AddStep(s); err != nil {
 			return nil, err
 		}
 		if err := b.serveBroker(filepath.Join(dir, translate.SocketFile), s.Broker); err != nil {

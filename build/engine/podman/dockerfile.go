@@ -90,7 +90,7 @@ func (b *result) translate() ([]byte, error) {
 	if f, err = dockerfile.Parse(name, text); err != nil {
 		return nil, err
 	}
-	tr, err := translate.For(b.engine.info.builder(), f, translate.Options{Target: r.Target, BuildArgs: build.Arguments(r.BuildArg), Brokered: b.brokered()})
+	tr, err := translate.For(b.engine.info.builder(), f, translate.Options{Target: r.Target, BuildArgs: build.Arguments(r.BuildArg), Brokered: b.job.Brokered()})
 	if e := (*translate.Error)(nil); errors.As(err, &e) {
 		return nil, &build.UsageError{Err: fmt.Errorf("%s: %w", name, err), Try: e.Hint()}
 	}
