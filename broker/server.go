@@ -2,7 +2,6 @@
 package broker
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -298,7 +297,7 @@ func (s *Server) serveAgent(w http.ResponseWriter, r *http.Request, id string) {
 	s.audit(SSH, id, http.StatusSwitchingProtocols)
 	defer s.end(t)
 	if s.begin(t) && upgrade(conn, shim.Upgrade) == nil {
-		shim.Join(early{conn, from.Reader}, agent, agent)
+		shim.Join(shim.Ahead{Conn: conn, From: from.Reader}, agent, agent)
 	}
 }
 
@@ -322,7 +321,7 @@ func (s *Server) serveThrough(w http.ResponseWriter, r *http.Request, id string)
 		conn.Close()
 		return
 	}
-	_ = s.options.Through(id, early{conn, from.Reader})
+	_ = s.options.Through(id, shim.Ahead{Conn: conn, From: from.Reader})
 }
 
 // upgrade answers that the connection has another protocol from now on.
@@ -333,14 +332,6 @@ func upgrade(conn net.Conn, protocol string) error {
 	_, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+protocol+"\r\n\r\n")
 	return err
 }
-
-// early is a connection of which the server has read ahead.
-type early struct {
-	net.Conn
-	from *bufio.Reader
-}
-
-func (e early) Read(b []byte) (int, error) { return e.from.Read(b) }
 
 // begin makes Close end a talk. It returns false if that was before.
 func (s *Server) begin(t *talk) bool {

@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -13,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tightlip/tightlip/broker/shim"
 )
 
 // session is what is known of a connection whose TLS is ours.
@@ -123,20 +124,8 @@ func hijack(w http.ResponseWriter) (net.Conn, error) {
 		conn.Close()
 		return nil, err
 	}
-	return early{conn, rw.Reader}, nil
+	return shim.Ahead{Conn: conn, From: rw.Reader}, nil
 }
-
-// early is a connection of which the server has read ahead.
-type early struct {
-	net.Conn
-	from *bufio.Reader
-}
-
-// Read implements net.Conn.
-func (e early) Read(b []byte) (int, error) { return e.from.Read(b) }
-
-// CloseWrite passes on that the other end has no more to say.
-func (e early) CloseWrite() error { return closeWrite(e.Conn) }
 
 func closeWrite(c net.Conn) error {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {

@@ -141,7 +141,7 @@ func (s *Steps) Serve(name string, conn net.Conn) error {
 		conn.Close()
 		return errors.New("a step's connection begins with no request")
 	}
-	return g.answer(r, early{conn, from})
+	return g.answer(r, shim.Ahead{Conn: conn, From: from})
 }
 
 func (g *stepGate) answer(r shim.BrokerRequest, conn net.Conn) error {

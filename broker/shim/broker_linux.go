@@ -121,7 +121,6 @@ type brokered struct {
 	wg     sync.WaitGroup
 
 	mu        sync.Mutex
-	closed    bool
 	listeners []net.Listener
 	conns     map[net.Conn]bool
 }
@@ -218,23 +217,7 @@ func (b *brokered) connect(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ahead{conn, from}, nil
-}
-
-// ahead is a connection of which more may have been read than its client knows.
-type ahead struct {
-	net.Conn
-	from *bufio.Reader
-}
-
-func (a ahead) Read(p []byte) (int, error) { return a.from.Read(p) }
-
-// CloseWrite ends one half of the connection.
-func (a ahead) CloseWrite() error {
-	if half, ok := a.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
+	return Ahead{conn, from}, nil
 }
 
 // setUp asks for the settings.
@@ -263,7 +246,12 @@ func (b *brokered) hold(conns ...net.Conn) bool {
 	for _, c := range conns {
 		b.conns[c] = true
 	}
-	return !b.closed
+	select {
+	case <-b.done:
+		return false
+	default:
+		return true
+	}
 }
 
 func (b *brokered) drop(conns ...net.Conn) {
@@ -277,7 +265,6 @@ func (b *brokered) drop(conns ...net.Conn) {
 func (b *brokered) close() error {
 	close(b.done)
 	b.mu.Lock()
-	b.closed = true
 	for _, l := range b.listeners {
 		l.Close()
 	}
@@ -287,12 +274,4 @@ func (b *brokered) close() error {
 	b.mu.Unlock()
 	b.wg.Wait()
 	return nil
-}
-
-// withoutVar drops a variable.
-func withoutVar(env []string, name string) []string {
-	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
-		n, _, _ := strings.Cut(kv, "=")
-		return n == name
-	})
 }

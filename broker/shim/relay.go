@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -129,6 +130,23 @@ func Join(conn, other io.ReadWriteCloser, from io.Reader) {
 	conn.Close()
 	other.Close()
 	back.Wait()
+}
+
+// Ahead is a connection of which more was read than its next reader knows.
+type Ahead struct {
+	net.Conn
+	From *bufio.Reader
+}
+
+// Read implements net.Conn.
+func (a Ahead) Read(p []byte) (int, error) { return a.From.Read(p) }
+
+// CloseWrite ends one half of the connection, if it has halves.
+func (a Ahead) CloseWrite() error {
+	if half, ok := a.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 // closeWrite ends one half of a connection. With yamux, Close does that.

@@ -3,6 +3,7 @@ package shim
 import (
 	"errors"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -91,11 +92,10 @@ func lookup(env []string, name string) (string, bool) {
 
 // setVar sets a variable and drops what it was before.
 func setVar(env []string, name, value string) []string {
-	out := make([]string, 0, len(env)+1)
-	for _, entry := range env {
-		if !strings.HasPrefix(entry, name+"=") {
-			out = append(out, entry)
-		}
-	}
-	return append(out, name+"="+value)
+	return append(withoutVar(env, name), name+"="+value)
+}
+
+// withoutVar drops a variable.
+func withoutVar(env []string, name string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
 }
