@@ -1,7 +1,6 @@
 package build
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -50,12 +49,7 @@ func openBroker(r *Request, set *secret.Set, audit func(gate.Event)) (*gate.Step
 	}
 	steps, err := gate.NewSteps(gate.Options{Policy: r.policy(), Secrets: values, Audit: audit})
 	if err != nil {
-		var hint interface{ Hint() string }
-		try := ""
-		if errors.As(err, &hint) {
-			try = hint.Hint()
-		}
-		return nil, &UsageError{Err: fmt.Errorf("broker: %w", err), Try: try}
+		return nil, &UsageError{Err: fmt.Errorf("broker: %w", err)}
 	}
 	return steps, nil
 }
@@ -100,8 +94,11 @@ func (j *Job) Brokered() *translate.Brokered {
 	return &translate.Brokered{Uses: j.Broker.Uses, Sealed: j.Request.Sealed, Refused: gate.AsksForBuilder}
 }
 
-// AddStep tells the broker of a translated step that uses it.
+// AddStep tells the broker of a translated step, if that uses it.
 func (j *Job) AddStep(s translate.Step) error {
+	if s.Broker == "" {
+		return nil
+	}
 	seal := slices.ContainsFunc(s.Brokered, j.Request.Sealed)
 	return j.Broker.Add(gate.Step{Name: s.Broker, Label: gate.StepLabel(s.Line), Secrets: s.Brokered, Seal: seal})
 }

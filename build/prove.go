@@ -29,7 +29,7 @@ func Prove(ctx context.Context, r *ProveRequest, open func(context.Context, stri
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, set.Close(ctx)) }()
-	needles, err := needlesFor(&Request{Secrets: r.Secrets, Prove: ProveStrict}, set, nil)
+	needles, err := needlesFor(&Request{Secrets: r.Secrets, Prove: ProveStrict}, set)
 	if err != nil {
 		return nil, err
 	}

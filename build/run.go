@@ -101,7 +101,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, set.Close(ctx)) }()
-	needles, err := needlesFor(r, set, nil)
+	needles, err := needlesFor(r, set)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 		defer func() { err = errors.Join(err, broker.Close()) }()
 	}
 	if broker != nil || r.Rehearse {
-		if needles, err = needlesFor(r, set, withPhantoms); err != nil {
+		if needles, err = newNeedles(withPhantoms(toProve(r, set), r)); err != nil {
 			return nil, err
 		}
 	}
@@ -317,9 +317,14 @@ func specs(secrets []Secret) []secret.Spec {
 	return out
 }
 
-// needlesFor makes needles of the values in set, and of what more adds to them; it may be nil.
-func needlesFor(r *Request, set *secret.Set, more func([]proof.Secret, *Request) []proof.Secret) (*proof.Needles, error) {
-	var values []proof.Secret
+// needlesFor makes needles of the values in set.
+func needlesFor(r *Request, set *secret.Set) (*proof.Needles, error) {
+	return newNeedles(toProve(r, set))
+}
+
+// toProve are the secrets with their values in set, none in a rehearsal.
+func toProve(r *Request, set *secret.Set) []proof.Secret {
+	var out []proof.Secret
 	for _, s := range r.Secrets {
 		if r.Rehearse {
 			break // the values are phantoms
@@ -327,12 +332,13 @@ func needlesFor(r *Request, set *secret.Set, more func([]proof.Secret, *Request)
 		lease, _ := set.Get(s.ID)
 		// Without a proof, a short value is only to be redacted.
 		waived := s.Waived || r.Prove == ProveOff
-		values = append(values, proof.Secret{ID: s.ID, Value: lease.Value, Waived: waived})
+		out = append(out, proof.Secret{ID: s.ID, Value: lease.Value, Waived: waived})
 	}
-	if more != nil {
-		values = more(values, r)
-	}
-	needles, err := proof.NewNeedles(values)
+	return out
+}
+
+func newNeedles(secrets []proof.Secret) (*proof.Needles, error) {
+	needles, err := proof.NewNeedles(secrets)
 	if short := (*proof.TooShortError)(nil); errors.As(err, &short) {
 		return nil, usage("--prove-waive "+short.ID+" to build without a proof for it", "%w", short)
 	}

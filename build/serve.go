@@ -44,7 +44,7 @@ func Serve(ctx context.Context, r *ServeRequest, t Tools) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, set.Close(ctx)) }()
-	needles, err := needlesFor(&Request{Secrets: r.Secrets, Prove: ProveOff}, set, nil)
+	needles, err := needlesFor(&Request{Secrets: r.Secrets, Prove: ProveOff}, set)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package dockerfile
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -12,43 +13,44 @@ import (
 // mount returns one. Everything else stays byte for byte.
 func (f *File) AddMounts(mount func(secretID string) (flag string, ok bool)) ([]byte, error) {
 	lines := slices.Clone(f.lines)
-	for _, s := range f.stages {
-		for _, c := range s.Commands {
-			run, ok := c.(*instructions.RunCommand)
-			if !ok {
-				continue
-			}
-			ids, err := secretIDs(run)
-			if err != nil {
-				return nil, fmt.Errorf("%s:%d: %w", f.name, firstLine(run.Location()), err)
-			}
-			var flags strings.Builder
-			for _, id := range ids {
-				if flag, ok := mount(id); ok {
-					flags.WriteString(" " + flag)
-				}
-			}
-			i := firstLine(run.Location()) - 1
-			lines[i] = insertAfterKeyword(lines[i], "run", flags.String())
+	for run := range f.runs() {
+		ids, err := secretIDs(run)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", f.name, firstLine(run.Location()), err)
 		}
+		var flags strings.Builder
+		for _, id := range ids {
+			if flag, ok := mount(id); ok {
+				flags.WriteString(" " + flag)
+			}
+		}
+		i := firstLine(run.Location()) - 1
+		lines[i] = insertAfterKeyword(lines[i], "run", flags.String())
 	}
 	return []byte(strings.Join(lines, "")), nil
+}
+
+// runs yields the RUN instructions.
+func (f *File) runs() iter.Seq[*instructions.RunCommand] {
+	return func(yield func(*instructions.RunCommand) bool) {
+		for _, s := range f.stages {
+			for _, c := range s.Commands {
+				if run, ok := c.(*instructions.RunCommand); ok && !yield(run) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // SecretIDs are the ids that the file's RUN instructions mount, each once.
 func (f *File) SecretIDs() []string {
 	var all []string
-	for _, s := range f.stages {
-		for _, c := range s.Commands {
-			run, ok := c.(*instructions.RunCommand)
-			if !ok {
-				continue
-			}
-			ids, _ := secretIDs(run)
-			for _, id := range ids {
-				if !slices.Contains(all, id) {
-					all = append(all, id)
-				}
+	for run := range f.runs() {
+		ids, _ := secretIDs(run)
+		for _, id := range ids {
+			if !slices.Contains(all, id) {
+				all = append(all, id)
 			}
 		}
 	}

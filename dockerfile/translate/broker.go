@@ -115,10 +115,8 @@ func (t *translation) throughBroker(c *instructions.RunCommand, at []parser.Rang
 	case !sealed || network == instructions.NetworkNone:
 	case network != instructions.NetworkDefault:
 		return nil, nil, "", t.fail(at, fmt.Sprintf("the step is to have no network but the broker (seal), and asks for --network=%s", network), "the one or the other")
-	case slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--network") }):
-		flags = append(slices.DeleteFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--network") }), "--network=none")
 	default:
-		flags = append(flags, "--network=none")
+		flags = append(slices.DeleteFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--network") }), "--network=none")
 	}
 	name = shim.BrokerID(t.nameOf(at, ids))
 	socket := brokerAt
@@ -153,7 +151,16 @@ func (t *translation) withShim(flags []string, context string, spec shim.Spec) (
 }
 
 // AsWritten puts the user's steps in the place of translated ones in a text about them: an error of the builder, or a part of the file.
+// Without a result, the text stays.
 func (r *Result) AsWritten(text string) string {
+	if r == nil {
+		return text
+	}
+	r.once.Do(func() { r.written = r.replacer() })
+	return r.written.Replace(text)
+}
+
+func (r *Result) replacer() *strings.Replacer {
 	var pairs []string
 	for _, program := range []string{shimAt, shimAt + "/" + ShimFile} {
 		for _, how := range []string{"--broker " + brokerAt, "--broker " + shimAt + "/" + SocketFile, "--rehearsal"} {
@@ -165,7 +172,7 @@ func (r *Result) AsWritten(text string) string {
 			pairs = append(pairs, s.New, s.brief())
 		}
 	}
-	return strings.NewReplacer(pairs...).Replace(text)
+	return strings.NewReplacer(pairs...)
 }
 
 // Context is the named context of what the step mounts, for builders with StepFolders.
@@ -185,8 +192,11 @@ func (s Step) brief() string {
 	return first
 }
 
-// Name is how the builder's display shows a step, with the user's text in the place of the translated one.
+// Name is how the builder's display shows a step, with the user's text in the place of the translated one. Without a result, it stays.
 func (r *Result) Name(name string) string {
+	if r == nil {
+		return name
+	}
 	at := strings.Index(name, "RUN ")
 	for _, s := range r.Steps {
 		if mark := s.mark(); at >= 0 && mark != "" && strings.Contains(name, mark) {

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
@@ -70,6 +71,9 @@ type Result struct {
 	Scripts    map[string]string // of heredocs, which the builder asks for as secrets, by id
 	Steps      []Step
 	Notes      []Note
+
+	once    sync.Once
+	written *strings.Replacer // of AsWritten
 }
 
 // Step is an instruction that was translated.

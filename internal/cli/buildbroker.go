@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -153,15 +153,13 @@ func addRoutes(cfg *config.Config, r *build.Request, id string, routes ...gate.R
 // summed up.
 type requestLog struct {
 	dir, file string
-	name      string // of this build's file, once there is one
 
 	mu      sync.Mutex
 	out     []*os.File
 	logs    []*gate.AuditLog
 	lines   []auditLine
 	refused []gate.Event
-	seen    map[string]bool // of the materials
-	fetched []proof.Material
+	fetched map[string]proof.Material // by address and digest
 	err     error
 }
 
@@ -179,7 +177,7 @@ func auditDir(cfg *config.Config) string {
 }
 
 func newRequestLog(cfg *config.Config, file string) *requestLog {
-	return &requestLog{dir: auditDir(cfg), file: file}
+	return &requestLog{dir: auditDir(cfg), file: file, fetched: map[string]proof.Material{}}
 }
 
 // write takes one event.
@@ -205,22 +203,19 @@ const maxMaterials = 50_000
 // keep remembers what a step fetched.
 func (l *requestLog) keep(e gate.Event) {
 	m := proof.Material{URI: e.Origin + e.Path, Digest: map[string]string{"sha256": e.SHA256}}
-	key := m.URI + " " + e.SHA256
-	if e.SHA256 == "" || l.seen[key] || len(l.fetched) >= maxMaterials {
-		return
+	if e.SHA256 != "" && len(l.fetched) < maxMaterials {
+		l.fetched[m.URI+" "+e.SHA256] = m
 	}
-	if l.seen == nil {
-		l.seen = map[string]bool{}
-	}
-	l.seen[key], l.fetched = true, append(l.fetched, m)
 }
 
 // materials are what steps fetched, sorted.
 func (l *requestLog) materials() []proof.Material {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := slices.Clone(l.fetched)
-	slices.SortFunc(out, func(a, b proof.Material) int { return cmp.Compare(a.URI, b.URI) })
+	var out []proof.Material
+	for _, key := range slices.Sorted(maps.Keys(l.fetched)) {
+		out = append(out, l.fetched[key])
+	}
 	return out
 }
 
@@ -242,8 +237,7 @@ func (l *requestLog) open() {
 			l.err = err
 			return
 		}
-		l.name = filepath.Join(l.dir, time.Now().UTC().Format("20060102T150405.000")+"-"+strings.ToLower(rand.Text()[:6])+".jsonl")
-		l.add(l.name)
+		l.add(filepath.Join(l.dir, time.Now().UTC().Format("20060102T150405.000")+"-"+strings.ToLower(rand.Text()[:6])+".jsonl"))
 		forgetAudits(l.dir)
 	}
 	if l.file != "" {

@@ -6,14 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/containerd/platforms"
 	"github.com/distribution/reference"
 	"github.com/docker/buildx/builder"
 	"github.com/docker/buildx/util/dockerutil/dockerconfig"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
@@ -26,6 +26,7 @@ import (
 	"github.com/tightlip/tightlip/broker/sshagent"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/dockerfile/translate"
+	"github.com/tightlip/tightlip/image"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 )
@@ -33,13 +34,10 @@ import (
 // Brokers implements build.Brokers.
 func (e *Engine) Brokers(*build.Request) error { return nil }
 
-// translateWithBases translates with the configs of base images at hand, as the builder sees them: a step is led through the broker
-// together with its shell.
-func (e *Engine) translateWithBases(ctx context.Context, job *build.Job, do func(base func(name, platform string) (translate.Base, error)) error) error {
-	for _, n := range e.nodes {
-		if n.Err != nil || n.Driver == nil {
-			continue
-		}
+// withBases translates with the configs of base images at hand, as the builder sees them: a step is led through the broker together
+// with its shell.
+func (e *Engine) withBases(ctx context.Context, job *build.Job, o *translate.Options, translates func() error) error {
+	for n := range e.working() {
 		c, err := n.Driver.Client(ctx)
 		if err != nil {
 			return fmt.Errorf("connecting to the builder: %w", err)
@@ -47,7 +45,8 @@ func (e *Engine) translateWithBases(ctx context.Context, job *build.Job, do func
 		auth := authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{AuthConfigProvider: dockerconfig.LoadAuthConfig(e.cli)})
 		var doErr error
 		_, err = c.Build(ctx, client.SolveOpt{Session: []session.Attachable{auth}}, "tightlip", func(ctx context.Context, gw gateway.Client) (*gateway.Result, error) {
-			doErr = do(func(name, platform string) (translate.Base, error) { return baseOf(ctx, gw, job, name, platform), nil })
+			o.Base = func(name, platform string) (translate.Base, error) { return baseOf(ctx, gw, job, name, platform), nil }
+			doErr = translates()
 			return gateway.NewResult(), nil
 		}, nil)
 		return errors.Join(doErr, err)
@@ -65,15 +64,15 @@ func baseOf(ctx context.Context, gw gateway.Client, job *build.Job, name, platfo
 		p = &parsed
 	}
 	from := contextOf(job.Request, name)
-	image, isImage := strings.CutPrefix(from, "docker-image://")
+	other, isImage := strings.CutPrefix(from, "docker-image://")
 	dir, isLayout := strings.CutPrefix(from, "oci-layout://")
 	var text []byte
 	var err error
 	switch {
 	case isLayout:
-		text, err = layoutConfig(dir, p)
+		text, err = layoutConfig(ctx, dir, p)
 	case from == "" || isImage:
-		_, _, text, err = gw.ResolveImageConfig(ctx, cmp.Or(image, name), sourceresolver.Opt{ImageOpt: &sourceresolver.ResolveImageOpt{Platform: p}})
+		_, _, text, err = gw.ResolveImageConfig(ctx, cmp.Or(other, name), sourceresolver.Opt{ImageOpt: &sourceresolver.ResolveImageOpt{Platform: p}})
 	default: // files, which have no config
 		return translate.Base{}
 	}
@@ -108,43 +107,19 @@ func contextOf(r *build.Request, image string) string {
 	return ""
 }
 
-// layoutConfig is the config of an image in an OCI layout, PATH[:TAG][@DIGEST].
-func layoutConfig(text string, p *ocispecs.Platform) ([]byte, error) {
+// layoutConfig is the config of an image in an OCI layout, PATH[:TAG][@DIGEST], for a platform, or the builder's own.
+func layoutConfig(ctx context.Context, text string, p *ocispecs.Platform) ([]byte, error) {
 	text, digest, _ := strings.Cut(text, "@")
 	dir, tag := text, "latest"
 	if i := strings.LastIndexByte(text, ':'); i > strings.LastIndexByte(text, '/') {
 		dir, tag = text[:i], text[i+1:]
 	}
-	index, err := layout.ImageIndexFromPath(dir)
+	img, err := image.OpenLayout(ctx, dir, cmp.Or(digest, tag), image.Options{})
 	if err != nil {
 		return nil, err
 	}
-	m, err := index.IndexManifest()
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range m.Manifests {
-		if d.Digest.String() == digest || digest == "" && d.Annotations[ocispecs.AnnotationRefName] == tag {
-			return configBelow(index, d, p)
-		}
-	}
-	return nil, fmt.Errorf("no image %s%s in %s", tag, digest, dir)
-}
-
-// configBelow is the config of an image, or of the one for a platform in an index.
-func configBelow(index v1.ImageIndex, d v1.Descriptor, p *ocispecs.Platform) ([]byte, error) {
-	if !d.MediaType.IsIndex() {
-		img, err := index.Image(d.Digest)
-		if err != nil {
-			return nil, err
-		}
-		return img.RawConfigFile()
-	}
-	inner, err := index.ImageIndex(d.Digest)
-	if err != nil {
-		return nil, err
-	}
-	m, err := inner.IndexManifest()
+	defer img.Close()
+	l, err := img.Layout(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -152,12 +127,31 @@ func configBelow(index v1.ImageIndex, d v1.Descriptor, p *ocispecs.Platform) ([]
 	if p != nil {
 		want = *p
 	}
-	for _, d := range m.Manifests {
-		if d.Platform == nil || d.Platform.OS == want.OS && d.Platform.Architecture == want.Architecture {
-			return configBelow(inner, d, p)
+	i := slices.IndexFunc(l.Platforms, func(p image.Platform) bool { return p.OS == want.OS && p.Architecture == want.Architecture })
+	if len(l.Platforms) == 1 {
+		i = 0
+	}
+	if i < 0 {
+		return nil, errors.New("no such platform")
+	}
+	for blob, err := range img.Blobs(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if blob.Digest == l.Platforms[i].Config {
+			return readBlob(blob)
 		}
 	}
-	return nil, errors.New("no such platform")
+	return nil, errors.New("no such config")
+}
+
+func readBlob(b image.Blob) ([]byte, error) {
+	r, err := b.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
 }
 
 // addSteps tells the broker of the steps that use it, and returns what they mount beside the user's secrets.
@@ -170,10 +164,8 @@ func (e *Engine) addSteps(job *build.Job, r *translate.Result) (map[string][]byt
 		if !s.Wrapped {
 			continue
 		}
-		if s.Broker != "" {
-			if err := job.AddStep(s); err != nil {
-				return nil, err
-			}
+		if err := job.AddStep(s); err != nil {
+			return nil, err
 		}
 		if own[translate.ShimID] != nil {
 			continue
@@ -192,14 +184,8 @@ func (e *Engine) addSteps(job *build.Job, r *translate.Result) (map[string][]byt
 // architecture is that of the builder's machine, on which all of its steps can run programs.
 func (e *Engine) architecture() (string, error) {
 	arch := ""
-	for _, n := range e.nodes {
-		if n.Err != nil || n.Driver == nil {
-			continue
-		}
-		native := platforms.DefaultSpec().Architecture
-		if list := nativeOf(n); list != "" {
-			native = list
-		}
+	for n := range e.working() {
+		native := cmp.Or(nativeOf(n), platforms.DefaultSpec().Architecture)
 		if arch != "" && arch != native {
 			return "", &build.UsageError{
 				Err: fmt.Errorf("the builder has machines of the architectures %s and %s, and the broker needs one that is the same for all", arch, native),

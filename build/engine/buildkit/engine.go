@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"path/filepath"
 	"slices"
 
@@ -56,11 +57,19 @@ func (e *Engine) Close() error {
 	return e.close()
 }
 
-func (e *Engine) builderKind(ctx context.Context) (output.Builder, error) {
-	for _, n := range e.nodes {
-		if n.Err != nil || n.Driver == nil {
-			continue
+// working yields the nodes that answer.
+func (e *Engine) working() iter.Seq[builder.Node] {
+	return func(yield func(builder.Node) bool) {
+		for _, n := range e.nodes {
+			if n.Err == nil && n.Driver != nil && !yield(n) {
+				return
+			}
 		}
+	}
+}
+
+func (e *Engine) builderKind(ctx context.Context) (output.Builder, error) {
+	for n := range e.working() {
 		features, err := n.Driver.Features(ctx)
 		if err != nil {
 			return output.Builder{}, fmt.Errorf("asking the builder what it can do: %w", err)
@@ -171,15 +180,11 @@ func (e *Engine) failure(ctx context.Context, err error, job build.Job, t *trans
 	for _, s := range errdefs.Sources(err) {
 		_ = s.Print(&text)
 	}
-	asWritten := func(text string) string { return text }
-	if t != nil {
-		asWritten = t.AsWritten
-	}
-	_, _ = io.WriteString(e.streams.Err, job.Redact.String(asWritten(text.String())))
+	_, _ = io.WriteString(e.streams.Err, job.Redact.String(t.AsWritten(text.String())))
 	if e.ended != nil && e.ended() {
 		return &build.FailedError{Code: 1, Text: "the embedded engine ended during the build"}
 	}
-	return &build.FailedError{Code: 1, Text: "building: " + job.Redact.String(asWritten(err.Error()))}
+	return &build.FailedError{Code: 1, Text: "building: " + job.Redact.String(t.AsWritten(err.Error()))}
 }
 
 var displayModes = []progressui.DisplayMode{progressui.AutoMode, progressui.PlainMode, progressui.RawJSONMode, progressui.TtyMode}

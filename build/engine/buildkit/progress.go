@@ -38,20 +38,6 @@ func newRedacting(w progress.Writer, r *redact.Redactor, t *translate.Result) *r
 	return &redacting{Writer: w, redact: r, names: t, logs: map[logKey]*openLog{}}
 }
 
-func (w *redacting) name(text string) string {
-	if w.names == nil {
-		return text
-	}
-	return w.names.Name(text)
-}
-
-func (w *redacting) asWritten(text string) string {
-	if w.names == nil {
-		return text
-	}
-	return w.names.AsWritten(text)
-}
-
 // Write implements progress.Writer. It changes copies only: the status is also the caller's.
 func (w *redacting) Write(s *client.SolveStatus) {
 	w.mu.Lock()
@@ -65,7 +51,7 @@ func (w *redacting) Write(s *client.SolveStatus) {
 			clean.Logs = append(clean.Logs, w.flush(v.Digest)...)
 		}
 		c := *v
-		c.Name, c.Error = w.redact.String(w.name(v.Name)), w.redact.String(w.asWritten(v.Error))
+		c.Name, c.Error = w.redact.String(w.names.Name(v.Name)), w.redact.String(w.names.AsWritten(v.Error))
 		if v.ProgressGroup != nil {
 			g := v.ProgressGroup.CloneVT()
 			g.Name = w.redact.String(g.Name)

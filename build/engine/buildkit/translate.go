@@ -26,8 +26,10 @@ func (e *Engine) translate(ctx context.Context, job *build.Job) (*translate.Resu
 		return nil, nil // what cannot be parsed is BuildKit's to report
 	}
 	// Asking takes time, and most files need nothing.
-	if r, err := translate.For(translate.Builder{Mounts: true}, f, o); err == nil && len(r.Steps) == 0 && o.Brokered == nil {
-		return nil, nil
+	if o.Brokered == nil {
+		if r, err := translate.For(translate.Builder{Mounts: true}, f, o); err == nil && len(r.Steps) == 0 {
+			return nil, nil
+		}
 	}
 	builder, err := e.knows(ctx)
 	if err != nil {
@@ -36,13 +38,15 @@ func (e *Engine) translate(ctx context.Context, job *build.Job) (*translate.Resu
 	if f.Syntax() != "" { // it brings a frontend of its own
 		builder = translate.Builder{Mounts: true, SecretEnv: true, Heredocs: true, NoExecSecrets: builder.NoExecSecrets}
 	}
-	r, err := translate.For(builder, f, o)
-	if err == nil && o.Brokered != nil {
-		err = e.translateWithBases(ctx, job, func(base func(name, platform string) (translate.Base, error)) (err error) {
-			o.Base = base
-			r, err = translate.For(builder, f, o)
-			return err
-		})
+	var r *translate.Result
+	do := func() (err error) {
+		r, err = translate.For(builder, f, o)
+		return err
+	}
+	if o.Brokered != nil {
+		err = e.withBases(ctx, job, &o, do)
+	} else {
+		err = do()
 	}
 	if err != nil {
 		var e *translate.Error
@@ -64,10 +68,7 @@ func (e *Engine) knows(ctx context.Context) (translate.Builder, error) {
 	if e.name == "embedded" {
 		return all, nil
 	}
-	for _, n := range e.nodes {
-		if n.Err != nil || n.Driver == nil {
-			continue
-		}
+	for n := range e.working() {
 		one, err := e.nodeKnows(ctx, n)
 		if err != nil {
 			return all, err

@@ -29,9 +29,6 @@ func (e *Engine) Brokers(r *build.Request) error {
 // addSteps tells the broker of the steps that use it.
 func addSteps(job build.Job, tr *translate.Result) error {
 	for _, s := range tr.Steps {
-		if s.Broker == "" {
-			continue
-		}
 		if err := job.AddStep(s); err != nil {
 			return err
 		}

@@ -2,13 +2,13 @@ package podman
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/tightlip/tightlip/broker/shimbin"
 	"github.com/tightlip/tightlip/build"
@@ -20,9 +20,7 @@ const networkFlag = 30
 
 // Brokers implements build.Brokers.
 func (e *Engine) Brokers(r *build.Request) error {
-	major, minor := 0, 0
-	_, _ = fmt.Sscanf(e.info.buildah, "%d.%d", &major, &minor)
-	if major < 2 && minor < networkFlag && slices.ContainsFunc(r.Secrets, func(s build.Secret) bool { return s.Seal }) {
+	if !e.info.atLeast(networkFlag) && slices.ContainsFunc(r.Secrets, func(s build.Secret) bool { return s.Seal }) {
 		return refuse("--engine docker or --engine embedded", "the buildah in this %s (%s) cannot take the network from one step (seal)", e.tool, e.info.buildah)
 	}
 	if chroot() {
@@ -34,6 +32,7 @@ func (e *Engine) Brokers(r *build.Request) error {
 // brokerSteps makes the folder that each translated step mounts: the shim, and the socket of the broker. It returns the arguments by
 // which the tool knows the folders.
 func (b *result) brokerSteps(steps []translate.Step) (args []string, err error) {
+	shim := sync.OnceValues(func() ([]byte, error) { return shimbin.For(runtime.GOARCH) })
 	for _, s := range steps {
 		context := s.Context()
 		dir := filepath.Join(b.dir, context)
@@ -43,11 +42,11 @@ func (b *result) brokerSteps(steps []translate.Step) (args []string, err error) 
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return nil, err
 		}
-		shim, err := shimbin.For(runtime.GOARCH)
+		program, err := shim()
 		if err != nil {
 			return nil, err
 		}
-		if err := errors.Join(os.WriteFile(filepath.Join(dir, translate.ShimFile), shim, 0o755), os.Chmod(dir, 0o755)); err != nil {
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, translate.ShimFile), program, 0o755), os.Chmod(dir, 0o755)); err != nil {
 			return nil, err
 		}
 		args = append(args, "--build-context", context+"="+dir)

@@ -62,11 +62,15 @@ func (s shown) Write(p []byte) (int, error) {
 
 // named is a line with the step in it as it was written.
 func (d *display) named(line string) string {
-	text := strings.TrimSuffix(line, "\n")
+	text, end := strings.CutSuffix(line, "\n")
 	if strings.HasPrefix(text, "STEP ") {
 		text = d.names.Name(text)
 	}
-	return d.names.AsWritten(text) + line[len(strings.TrimSuffix(line, "\n")):]
+	text = d.names.AsWritten(text)
+	if end {
+		text += "\n"
+	}
+	return text
 }
 
 // Close shows the rest, and the end of what a quiet build that failed has printed.
@@ -86,10 +90,7 @@ func (d *display) reason(code int) string {
 	const prefix = "Error: "
 	for _, line := range strings.Split(string(d.tail), "\n") {
 		if text, ok := strings.CutPrefix(line, prefix); ok {
-			if d.names != nil {
-				text = d.names.AsWritten(text)
-			}
-			return text
+			return d.names.AsWritten(text)
 		}
 	}
 	return fmt.Sprintf("it ended with code %d", code)

@@ -123,11 +123,16 @@ func (i info) check(tool Tool) error {
 // chroot tells whether steps run without a container.
 func chroot() bool { return os.Getenv("BUILDAH_ISOLATION") == "chroot" }
 
-// builder tells what the Dockerfile frontend can do.
-func (i info) builder() translate.Builder {
+// atLeast tells whether the buildah is of a minor version of 1, or newer.
+func (i info) atLeast(wanted int) bool {
 	major, minor := 0, 0
 	_, _ = fmt.Sscanf(i.buildah, "%d.%d", &major, &minor)
-	return translate.Builder{Mounts: true, Heredocs: major > 1 || minor >= 33, Documents: documents, StepFolders: true}
+	return major > 1 || minor >= wanted
+}
+
+// builder tells what the Dockerfile frontend can do.
+func (i info) builder() translate.Builder {
+	return translate.Builder{Mounts: true, Heredocs: i.atLeast(33), Documents: documents, StepFolders: true}
 }
 
 // output runs a short command and returns its standard output.
