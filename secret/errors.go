@@ -14,6 +14,7 @@ var (
 	ErrEmpty         = errors.New("is empty")
 	ErrTooLarge      = fmt.Errorf("is larger than %d MiB", MaxSize>>20)
 	ErrUnknownScheme = errors.New("unknown scheme")
+	ErrNotRevocable  = errors.New("cannot be revoked")
 )
 
 // ResolveError says why a reference has no value.

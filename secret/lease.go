@@ -10,7 +10,11 @@ type Lease struct {
 	Value   Value
 	Expires time.Time                   // the zero time: never, as far as the source knows
 	Revoke  func(context.Context) error // nil: cannot be revoked; called at most once by a Set
-	ID      string                      // tells leases apart in logs; never derived from the value
+	// Alive asks the issuer whether the value still works. Its error is that the issuer could not be asked; nil: there is no way to ask.
+	Alive func(context.Context) (bool, error)
+	ID    string // tells leases apart in logs, and names a minted one to its issuer; never derived from the value
+
+	ended func() error // tells the journal
 }
 
 // Source resolves the references of one scheme.
@@ -26,4 +30,27 @@ type Source interface {
 	// No error contains the value, a part of it or an encoding of it. A *ResolveError tells the user what to do.
 	// Resolve is safe for concurrent use.
 	Resolve(ctx context.Context, ref Ref) (*Lease, error)
+}
+
+// Minter is a source that makes a credential instead of finding one. Its Resolve makes one, too.
+type Minter interface {
+	Source
+
+	// Check returns a *SyntaxError if ref cannot be understood. It reaches nothing.
+	Check(ref Ref) error
+
+	// Mint makes a credential. Its issuer calls it by name, if issuers of that kind let their credentials have names, so that Reap
+	// finds it even if the answer to Mint was lost. The rules for errors are those of Resolve.
+	Mint(ctx context.Context, ref Ref, name string) (*Lease, error)
+
+	// Reap ends a credential that an earlier process made and could not revoke. The error wraps ErrNotRevocable if that takes
+	// the value, which nobody has any more; a credential that is gone is none.
+	Reap(ctx context.Context, ref Ref, m Minted) error
+}
+
+// Minted is what is known of a credential that was made, or about to be made, without its value.
+type Minted struct {
+	Name    string    // what Mint was told
+	ID      string    // the lease's; empty: Mint did not return
+	Expires time.Time // the zero time: never, or not known
 }

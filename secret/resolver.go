@@ -2,6 +2,7 @@ package secret
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,6 +14,20 @@ import (
 type Resolver struct {
 	sources map[string]Source
 	schemes []string // in the order the sources were given
+	journal Journal
+}
+
+// Journal remembers what was minted until it is dead, also if this process is killed.
+type Journal interface {
+	// Begin keeps, before anything is minted, what is about to be. What it returns is to be called with what came of it, and again
+	// when that has ended. Both are on disk when they return.
+	Begin(ref Ref, m Minted) (Record, error)
+}
+
+// Record is one lease of a Journal.
+type Record interface {
+	Minted(m Minted) error
+	Ended() error
 }
 
 // NewResolver returns a resolver over sources. Two sources for one scheme are a programming error, and panic.
@@ -26,6 +41,15 @@ func NewResolver(sources ...Source) *Resolver {
 		r.schemes = append(r.schemes, s.Scheme())
 	}
 	return r
+}
+
+// SetJournal has the resolver keep a journal of what it mints. It must be called before the resolver is used.
+func (r *Resolver) SetJournal(j Journal) { r.journal = j }
+
+// Minter is the source of a scheme, if that is one that mints.
+func (r *Resolver) Minter(scheme string) (Minter, bool) {
+	m, ok := r.sources[scheme].(Minter)
+	return m, ok
 }
 
 // Schemes lists the schemes the resolver has a source for, in the order they were given.
@@ -67,13 +91,18 @@ func (r *Resolver) Resolve(ctx context.Context, ref Ref) (*Lease, error) {
 	if err == nil {
 		return lease, nil
 	}
-	if _, ok := errors.AsType[*ResolveError](err); ok {
-		return nil, err
-	}
-	return nil, &ResolveError{Ref: ref, Err: err}
+	return nil, asResolveError(ref, err)
 }
 
-// ResolveAll resolves the reference of every spec, in order and one at a time since a source may ask the user.
+func asResolveError(ref Ref, err error) error {
+	if _, ok := errors.AsType[*ResolveError](err); ok {
+		return err
+	}
+	return &ResolveError{Ref: ref, Err: err}
+}
+
+// ResolveAll resolves the reference of every spec, in order and one at a time since a source may ask the user. What is minted is only
+// checked: the set mints it when it is asked for.
 //
 // If any fails, it goes on to the others, revokes what it got, and returns all the errors joined.
 func (r *Resolver) ResolveAll(ctx context.Context, specs []Spec) (*Set, error) {
@@ -91,8 +120,14 @@ func (r *Resolver) ResolveAll(ctx context.Context, specs []Spec) (*Set, error) {
 }
 
 func (r *Resolver) resolveInto(ctx context.Context, set *Set, spec Spec) error {
-	if _, taken := set.Get(spec.ID); taken {
+	if set.Has(spec.ID) {
 		return errors.New("is given twice")
+	}
+	if m, ok := r.Minter(spec.Ref.Scheme); ok {
+		if err := m.Check(spec.Ref); err != nil {
+			return err
+		}
+		return set.AddMinted(spec.ID, spec.Ref, func(ctx context.Context) (*Lease, error) { return r.mint(ctx, m, spec.Ref) })
 	}
 	lease, err := r.Resolve(ctx, spec.Ref)
 	if err != nil {
@@ -100,6 +135,50 @@ func (r *Resolver) resolveInto(ctx context.Context, set *Set, spec Spec) error {
 	}
 	return set.Add(spec.ID, lease)
 }
+
+// mint makes a credential that the journal knows of before anybody can use it, and that it forgets once it is revoked.
+func (r *Resolver) mint(ctx context.Context, minter Minter, ref Ref) (*Lease, error) {
+	m := Minted{Name: namePrefix + strings.ToLower(rand.Text()[:12])}
+	var record Record
+	if r.journal != nil {
+		var err error
+		if record, err = r.journal.Begin(ref, m); err != nil {
+			return nil, &ResolveError{Ref: ref, Err: fmt.Errorf("keeping a journal: %w", err)}
+		}
+	}
+	lease, err := minter.Mint(ctx, ref, m.Name)
+	if err == nil && lease.Value.Len() == 0 {
+		err = errors.Join(ErrEmpty, lease.revoke(ctx))
+	}
+	if err != nil {
+		return nil, errors.Join(asResolveError(ref, err), unminted(ctx, minter, ref, m, record))
+	}
+	if record == nil {
+		return lease, nil
+	}
+	m.ID, m.Expires = lease.ID, lease.Expires
+	if err := record.Minted(m); err != nil {
+		return nil, &ResolveError{Ref: ref, Err: errors.Join(fmt.Errorf("keeping a journal: %w", err), lease.revoke(ctx))}
+	}
+	lease.ended = record.Ended
+	return lease, nil
+}
+
+// unminted takes back what may have been made although the answer was an error. If that cannot be done now, the record stays.
+func unminted(ctx context.Context, minter Minter, ref Ref, m Minted, record Record) error {
+	if record == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
+	defer cancel()
+	if err := minter.Reap(ctx, ref, m); err != nil && !errors.Is(err, ErrNotRevocable) {
+		return nil //nolint:nilerr // reap tries again
+	}
+	return record.Ended()
+}
+
+// namePrefix begins the names of what is minted, by which people see at the issuer who made it.
+const namePrefix = "tightlip-"
 
 // withID says which secret err is about.
 func withID(err error, id string) error {

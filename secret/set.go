@@ -10,41 +10,159 @@ import (
 	"time"
 )
 
-// revokeTimeout bounds how long the end of a build waits for one issuer.
-const revokeTimeout = 10 * time.Second
+// renewal is how long before its end a minted lease is replaced: a step that gets it now has at least this long to use it, unless
+// the whole life of the lease is shorter than twice that.
+const renewal = 2 * time.Minute
+
+// ErrClosed is that a lease is wanted after the set was closed.
+var ErrClosed = errors.New("the build is over")
 
 // Set holds the leases of one build by secret id, in the order they were added. It is safe for concurrent use.
 type Set struct {
-	mu     sync.Mutex
-	ids    []string
-	leases map[string]*Lease
-	closed bool
+	onMint func(id string, v Value) error
+
+	mu      sync.Mutex
+	ids     []string
+	entries map[string]*entry
+	closed  bool
+	end     sync.Once
+	endings []Ending
+}
+
+// entry is one secret of a set.
+type entry struct {
+	ref  Ref
+	mint func(context.Context) (*Lease, error) // nil: the lease was there from the start
+	turn chan struct{}                         // held by who mints
+
+	leases []*Lease // all that there were, the last one is current; guarded by Set.mu
+	times  []time.Time
 }
 
 // NewSet returns an empty set.
-func NewSet() *Set { return &Set{leases: map[string]*Lease{}} }
+func NewSet() *Set { return &Set{entries: map[string]*entry{}} }
 
 // Add puts a lease into the set, which then owns it. It fails if the id is taken or the set is closed.
 func (s *Set) Add(id string, lease *Lease) error {
+	return s.add(id, &entry{leases: []*Lease{lease}, times: []time.Time{time.Now()}})
+}
+
+// AddMinted puts a secret into the set that is minted when it is first asked for, and again before a lease ends.
+func (s *Set) AddMinted(id string, ref Ref, mint func(context.Context) (*Lease, error)) error {
+	return s.add(id, &entry{ref: ref, mint: mint, turn: make(chan struct{}, 1)})
+}
+
+func (s *Set) add(id string, e *entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return fmt.Errorf("adding secret %s: the set is closed", id)
 	}
-	if _, taken := s.leases[id]; taken {
+	if _, taken := s.entries[id]; taken {
 		return fmt.Errorf("adding secret %s: the id is taken", id)
 	}
-	s.leases[id] = lease
+	s.entries[id] = e
 	s.ids = append(s.ids, id)
 	return nil
 }
 
-// Get returns the lease of a secret.
+// OnMint has f called with each minted value before anybody gets it. If it fails, nobody does. It must be set before the set is used.
+func (s *Set) OnMint(f func(id string, v Value) error) { s.onMint = f }
+
+// Has tells whether the set has a secret with an id.
+func (s *Set) Has(id string) bool { return s.entry(id) != nil }
+
+// Minted tells whether the secret with an id is made when it is asked for.
+func (s *Set) Minted(id string) bool {
+	e := s.entry(id)
+	return e != nil && e.mint != nil
+}
+
+func (s *Set) entry(id string) *entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.entries[id]
+}
+
+// Get returns the lease that a secret has now. One that is minted has none before it was asked for with Lease.
 func (s *Set) Get(id string) (lease *Lease, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	lease, ok = s.leases[id]
-	return lease, ok
+	e := s.entries[id]
+	if e == nil || len(e.leases) == 0 {
+		return nil, false
+	}
+	return e.leases[len(e.leases)-1], true
+}
+
+// Lease returns the lease of a secret, and mints one if there is none that lasts. Of several callers one mints, and the others wait.
+func (s *Set) Lease(ctx context.Context, id string) (*Lease, error) {
+	e := s.entry(id)
+	if e == nil {
+		return nil, fmt.Errorf("secret %s: %w", id, ErrNotFound)
+	}
+	if e.mint == nil {
+		return e.leases[0], nil
+	}
+	select {
+	case e.turn <- struct{}{}:
+		defer func() { <-e.turn }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("secret %s: %w", id, ctx.Err())
+	}
+	if lease, ok := s.lasting(e); ok {
+		return lease, nil
+	}
+	lease, err := s.minted(ctx, id, e)
+	if err != nil {
+		return nil, withID(err, id)
+	}
+	return lease, nil
+}
+
+func (s *Set) lasting(e *entry) (*Lease, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(e.leases)
+	if n == 0 || s.closed {
+		return nil, false
+	}
+	lease := e.leases[n-1]
+	if lease.Expires.IsZero() {
+		return lease, true
+	}
+	life := lease.Expires.Sub(e.times[n-1])
+	return lease, time.Until(lease.Expires) > min(renewal, life/2)
+}
+
+// minted mints a lease. Once it exists it is in the set, whatever comes next, so that it is revoked.
+func (s *Set) minted(ctx context.Context, id string, e *entry) (*Lease, error) {
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	start := time.Now()
+	lease, err := e.mint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	closed = s.closed
+	if !closed {
+		e.leases, e.times = append(e.leases, lease), append(e.times, start)
+	}
+	s.mu.Unlock()
+	if closed {
+		return nil, errors.Join(ErrClosed, lease.revoke(ctx))
+	}
+	if s.onMint != nil {
+		if err := s.onMint(id, lease.Value); err != nil {
+			return nil, err
+		}
+	}
+	return lease, nil
 }
 
 // IDs lists the secrets in the order they were added.
@@ -54,58 +172,78 @@ func (s *Set) IDs() []string {
 	return slices.Clone(s.ids)
 }
 
-// All yields every id with its lease in the order they were added.
+// All yields every id with its leases, oldest first, in the order the secrets were added. One that was never minted has none.
 func (s *Set) All() iter.Seq2[string, *Lease] {
 	return func(yield func(string, *Lease) bool) {
 		for _, id := range s.IDs() {
-			lease, _ := s.Get(id)
-			if !yield(id, lease) {
-				return
+			for _, lease := range s.leases(id) {
+				if !yield(id, lease) {
+					return
+				}
 			}
 		}
 	}
 }
 
-// Close revokes all leases that can be, at the same time, and returns the errors joined. Closing again does nothing.
-//
-// It goes on when ctx is cancelled, since that is when a build is interrupted, but waits 10 seconds at most.
-func (s *Set) Close(ctx context.Context) error {
+func (s *Set) leases(id string) []*Lease {
 	s.mu.Lock()
-	ids, done := s.ids, s.closed
-	s.closed = true
-	s.mu.Unlock()
-	if done {
+	defer s.mu.Unlock()
+	return slices.Clone(s.entries[id].leases)
+}
+
+// Close ends all leases and wipes their values, which nobody may be using any more. It returns the errors of those that could not be
+// revoked, unless End has returned them before.
+func (s *Set) Close(ctx context.Context) error {
+	var errs []error
+	first := false
+	s.end.Do(func() { first = true; s.finish(ctx) })
+	for _, lease := range s.All() {
+		lease.Value.Wipe()
+	}
+	if !first {
 		return nil
 	}
-	errs := make([]error, len(ids))
-	var wg sync.WaitGroup
-	for i, id := range ids {
-		wg.Go(func() {
-			if err := s.leases[id].revoke(ctx); err != nil {
-				errs[i] = fmt.Errorf("secret %s: %w", id, err)
-			}
-		})
+	for _, e := range s.endings {
+		if e.Err != nil {
+			errs = append(errs, fmt.Errorf("secret %s: revoking lease %s: %w", e.ID, e.Lease, e.Err))
+		}
 	}
-	wg.Wait()
 	return errors.Join(errs...)
 }
 
-// revoke ends the lease if it can be ended, under its own time limit even if ctx is done.
-func (l *Lease) revoke(ctx context.Context) error {
-	if l.Revoke == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
+// End ends all leases, at the same time, and tells what became of each that is not for ever. No more are minted. Ending again returns
+// the same.
+//
+// It goes on when ctx is cancelled, since that is when a build is interrupted, and takes no longer than endTime.
+func (s *Set) End(ctx context.Context) []Ending {
+	s.end.Do(func() { s.finish(ctx) })
+	return s.endings
+}
+
+func (s *Set) finish(ctx context.Context) {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
-	result := make(chan error, 1)
-	go func() { result <- l.Revoke(ctx) }()
-	select {
-	case err := <-result:
-		if err != nil {
-			return fmt.Errorf("revoking lease %s: %w", l.ID, err)
+	type ending struct {
+		id    string
+		entry *entry
+		lease *Lease
+		done  Ending
+	}
+	var all []*ending
+	for id, lease := range s.All() {
+		all = append(all, &ending{id: id, entry: s.entry(id), lease: lease})
+	}
+	var wg sync.WaitGroup
+	for _, e := range all {
+		wg.Go(func() { e.done = e.lease.end(ctx, e.id, e.entry.ref) })
+	}
+	wg.Wait()
+	for _, e := range all {
+		if e.entry.mint != nil || e.lease.Revoke != nil || !e.lease.Expires.IsZero() {
+			s.endings = append(s.endings, e.done)
 		}
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("revoking lease %s: %w", l.ID, ctx.Err())
 	}
 }

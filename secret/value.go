@@ -16,12 +16,21 @@ const Sealed = "[sealed]"
 // The zero Value is empty.
 type Value struct {
 	open func() []byte
+	wipe func()
 }
 
 // NewValue seals a copy of b.
 func NewValue(b []byte) Value {
 	b = bytes.Clone(b)
-	return Value{open: func() []byte { return b }}
+	return Value{open: func() []byte { return b }, wipe: func() { clear(b[:cap(b)]); b = nil }}
+}
+
+// Wipe overwrites the bytes, in all copies of the Value, which is empty from then on. Nobody may be using it at that time. What
+// was copied out of it, and what the garbage collector has not got to, stays.
+func (v Value) Wipe() {
+	if v.wipe != nil {
+		v.wipe()
+	}
 }
 
 // Open returns the bytes, which the caller must not change.

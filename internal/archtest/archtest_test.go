@@ -29,6 +29,7 @@ var layers = []struct {
 	{"secret/source/env", []string{"secret"}},
 	{"secret/source/fd", []string{"secret"}},
 	{"secret/source/file", []string{"secret", "internal/suggest"}},
+	{"secret/source/web", []string{"secret"}},
 	{"secret/source/all", []string{"secret", "secret/source"}},
 	{"broker/shim", nil},
 	{"broker/shimbin", nil},

@@ -1,0 +1,36 @@
+package secret
+
+import "time"
+
+// About describes a source for people.
+type About struct {
+	Form    string // how references are written: "vault:MOUNT/PATH#FIELD"
+	What    string // what they point at, in a few words
+	Example string // one that was run
+	Mint    *MintAbout
+}
+
+// MintAbout describes what a Minter makes.
+type MintAbout struct {
+	Grade   Grade
+	Least   time.Duration // the shortest life that can be asked for; 0: it does not expire
+	Default time.Duration // the life unless asked for; 0: it does not expire
+	Narrow  string        // by which keys it can be narrowed, and to what
+	Revoke  string        // how it is revoked, and whether a crash leaves it to reap; empty: it cannot be
+}
+
+// Described is implemented by sources that say what they are.
+type Described interface {
+	About() About
+}
+
+// Grade says how little a leaked credential is worth, at best.
+type Grade string
+
+// The grades. Short is an hour or less.
+const (
+	GradeA Grade = "A" // short or revoked at once, and narrow
+	GradeB Grade = "B" // short or revoked at once, for all that the parent may do
+	GradeC Grade = "C" // hours or days, unless revoking works
+	GradeD Grade = "D" // neither short nor surely revoked
+)

@@ -1,0 +1,139 @@
+package secret
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The end of a build waits this long for all issuers together, and asks each whether a lease is dead with growing pauses.
+const (
+	endTime    = 20 * time.Second
+	firstPause = 100 * time.Millisecond
+	lastPause  = 2 * time.Second
+)
+
+// Fate is what became of a lease at the end of a build.
+type Fate string
+
+// The fates of leases.
+const (
+	Dead      Fate = "revoked and verified dead" // the issuer refuses it
+	Unasked   Fate = "revoked"                   // and the issuer cannot be asked whether it is dead, or did not answer
+	Answers   Fate = "revoked, still answers"    // the issuer accepts it all the same
+	Lives     Fate = "cannot be revoked"         // it ends when it expires
+	Unrevoked Fate = "could not be revoked"      // this time; reap tries again
+)
+
+// Ending tells what became of a lease.
+type Ending struct {
+	ID      string // the secret's
+	Ref     Ref
+	Lease   string // the lease's own
+	Expires time.Time
+	Fate    Fate
+	Err     error // why it could not be revoked
+}
+
+// String is the fate for people: "cannot be revoked, dies at 2026-11-22T10:00:00Z".
+func (e Ending) String() string {
+	text := string(e.Fate)
+	switch {
+	case e.Fate == Dead || e.Fate == Unasked:
+		return text
+	case e.Err != nil:
+		text = fmt.Sprintf("%s: %v", text, e.Err)
+	}
+	if e.Expires.IsZero() {
+		return text + ", and does not expire"
+	}
+	return text + ", dies at " + e.Expires.UTC().Format(time.RFC3339)
+}
+
+// Alive tells whether the value may still open something.
+func (e Ending) Alive() bool {
+	switch e.Fate {
+	case Dead, Unasked:
+		return false
+	}
+	return e.Expires.IsZero() || time.Now().Before(e.Expires)
+}
+
+// end revokes a lease and asks until it is dead.
+func (l *Lease) end(ctx context.Context, id string, ref Ref) Ending {
+	e := Ending{ID: id, Ref: ref, Lease: l.ID, Expires: l.Expires}
+	e.Fate, e.Err = l.fate(ctx)
+	if l.ended != nil && (e.Fate == Dead || e.Fate == Unasked || e.Fate == Lives) { // nothing is left for reap to try
+		e.Err = errors.Join(e.Err, l.ended())
+	}
+	return e
+}
+
+func (l *Lease) fate(ctx context.Context) (Fate, error) {
+	if l.Revoke == nil {
+		return Lives, nil
+	}
+	switch err := l.revoke(ctx); {
+	case errors.Is(err, ErrNotRevocable):
+		return Lives, nil
+	case err != nil:
+		return Unrevoked, err
+	}
+	return l.verify(ctx), nil
+}
+
+// verify asks the issuer until a lease is dead or the time is up.
+func (l *Lease) verify(ctx context.Context) Fate {
+	if l.Alive == nil {
+		return Unasked
+	}
+	fate := Unasked
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		alive, err := bounded(ctx, func() (bool, error) { return l.Alive(ctx) })
+		switch {
+		case err == nil && !alive:
+			return Dead
+		case err == nil:
+			fate = Answers
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return fate
+		}
+	}
+}
+
+// revoke ends the lease if it can be ended, under its own time limit even if ctx is done.
+func (l *Lease) revoke(ctx context.Context) error {
+	if l.Revoke == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
+	defer cancel()
+	_, err := bounded(ctx, func() (bool, error) { return false, l.Revoke(ctx) })
+	return err
+}
+
+// revokeTimeout bounds how long the end of a build waits for one issuer to revoke.
+const revokeTimeout = 10 * time.Second
+
+// bounded calls f and does not wait for it any more when ctx is done.
+func bounded(ctx context.Context, f func() (bool, error)) (bool, error) {
+	type result struct {
+		ok  bool
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		ok, err := f()
+		done <- result{ok, err}
+	}()
+	select {
+	case r := <-done:
+		return r.ok, r.err
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+}
