@@ -23,8 +23,8 @@ import (
 
 // Secrets are the secrets of a build. build.Handoff is one.
 type Secrets interface {
-	// Get returns false if the build has no secret with that id.
-	Get(ctx context.Context, id string) (secret.Value, bool)
+	// Get returns an error that wraps secret.ErrNotFound if the build has no secret with that id.
+	Get(ctx context.Context, id string) (secret.Value, error)
 }
 
 // Agents opens a connection to the SSH agent with an id. It returns ErrNoAgent if the build has none with that id.
@@ -198,15 +198,17 @@ func (s *Server) route(r *http.Request) (kind Kind, id string, status int) {
 
 func (s *Server) serveSecret(w http.ResponseWriter, r *http.Request, id string) {
 	var value secret.Value
-	ok := false
+	err := secret.ErrNotFound
 	if s.options.Secrets != nil {
-		value, ok = s.options.Secrets.Get(r.Context(), id)
+		value, err = s.options.Secrets.Get(r.Context(), id)
 	}
 	switch {
 	case s.ctx.Err() != nil:
 		s.fail(w, Secret, id, http.StatusServiceUnavailable)
-	case !ok:
+	case errors.Is(err, secret.ErrNotFound):
 		s.fail(w, Secret, id, http.StatusNotFound)
+	case err != nil:
+		s.fail(w, Secret, id, http.StatusBadGateway)
 	default:
 		s.audit(Secret, id, http.StatusOK)
 		send(w, value.Open())

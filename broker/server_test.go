@@ -31,9 +31,12 @@ import (
 // values are the secrets of a build.
 type values map[string][]byte
 
-func (v values) Get(_ context.Context, id string) (secret.Value, bool) {
+func (v values) Get(_ context.Context, id string) (secret.Value, error) {
 	b, ok := v[id]
-	return secret.NewValue(b), ok
+	if !ok {
+		return secret.Value{}, secret.ErrNotFound
+	}
+	return secret.NewValue(b), nil
 }
 
 // journal collects events.
@@ -311,13 +314,13 @@ type slowSecrets struct {
 	asked chan bool
 }
 
-func (s slowSecrets) Get(ctx context.Context, id string) (secret.Value, bool) {
-	if v, ok := s.values.Get(ctx, id); ok {
-		return v, true
+func (s slowSecrets) Get(ctx context.Context, id string) (secret.Value, error) {
+	if v, err := s.values.Get(ctx, id); err == nil {
+		return v, nil
 	}
 	s.asked <- true
 	<-ctx.Done()
-	return secret.NewValue([]byte("too late")), true
+	return secret.NewValue([]byte("too late")), nil
 }
 
 func TestServeAfterClose(t *testing.T) {

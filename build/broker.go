@@ -1,6 +1,7 @@
 package build
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -43,11 +44,21 @@ func openBroker(r *Request, set *secret.Set, audit func(gate.Event)) (*gate.Step
 	if !r.brokered() || r.Rehearse {
 		return nil, nil
 	}
-	values := map[string]secret.Value{}
-	for id, lease := range set.All() {
-		values[id] = lease.Value
+	o := gate.Options{Policy: r.policy(), Secrets: map[string]secret.Value{}, Minted: map[string]gate.Mint{}, Audit: audit}
+	for _, id := range set.IDs() {
+		if lease, ok := set.Get(id); ok && !set.Minted(id) {
+			o.Secrets[id] = lease.Value
+			continue
+		}
+		o.Minted[id] = func(ctx context.Context) (secret.Value, error) {
+			lease, err := set.Lease(ctx, id)
+			if err != nil {
+				return secret.Value{}, err
+			}
+			return lease.Value, nil
+		}
 	}
-	steps, err := gate.NewSteps(gate.Options{Policy: r.policy(), Secrets: values, Audit: audit})
+	steps, err := gate.NewSteps(o)
 	if err != nil {
 		return nil, &UsageError{Err: fmt.Errorf("broker: %w", err)}
 	}
@@ -105,7 +116,7 @@ func (j *Job) AddStep(s translate.Step) error {
 
 // forBuilder is what the builder may ask for itself, when it fetches what the Dockerfile or the request names. A frontend that is not
 // Docker's own could give it to a step.
-func forBuilder(job *Job, src *source) func(name string) (string, secret.Value, bool) {
+func forBuilder(job *Job, src *source) func(context.Context, string) (string, secret.Value, bool) {
 	if job.Broker == nil || src == nil || !ownFrontend(src.file.Syntax()) {
 		return nil
 	}
@@ -114,7 +125,9 @@ func forBuilder(job *Job, src *source) func(name string) (string, secret.Value, 
 		_, value, _ := strings.Cut(c, "=")
 		urls = append(urls, value)
 	}
-	return func(name string) (string, secret.Value, bool) { return job.Broker.ForBuilder(name, urls) }
+	return func(ctx context.Context, name string) (string, secret.Value, bool) {
+		return job.Broker.ForBuilder(ctx, name, urls)
+	}
 }
 
 // ownFrontend tells whether a syntax directive names a frontend that gives steps what they mount, and nothing else.

@@ -2,6 +2,8 @@ package build
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"sync"
@@ -15,65 +17,88 @@ type Handoff struct {
 	// standIn returns what a step gets in place of a secret's value, if it does not get that.
 	standIn func(id string) (secret.Value, bool)
 	// forBuilder is what the builder asks for itself, and the id of the secret in it.
-	forBuilder func(name string) (id string, v secret.Value, ok bool)
+	forBuilder func(ctx context.Context, name string) (id string, v secret.Value, ok bool)
 
 	mu        sync.Mutex
 	requested []string
 	unknown   []string
+	failed    []error
 }
 
 // NewHandoff returns a handoff of the secrets in set.
 func NewHandoff(set *secret.Set) *Handoff { return &Handoff{set: set} }
 
-// Get returns the value of a secret, and false if the build has none with that id.
-func (h *Handoff) Get(_ context.Context, id string) (secret.Value, bool) {
-	lease, ok := h.set.Get(id)
+// Get returns the value of a secret, and mints it if it has to be. The error wraps secret.ErrNotFound if the build has none with
+// that id; Err knows of any other.
+func (h *Handoff) Get(ctx context.Context, id string) (secret.Value, error) {
+	known := h.set.Has(id)
+	h.note(id, known)
+	if !known {
+		return secret.Value{}, fmt.Errorf("secret %s: %w", id, secret.ErrNotFound)
+	}
+	if h.standIn != nil {
+		if v, ok := h.standIn(id); ok {
+			return v, nil
+		}
+	}
+	lease, err := h.set.Lease(ctx, id)
+	if err != nil {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.failed = append(h.failed, err)
+		return secret.Value{}, &handoffError{err}
+	}
+	return lease.Value, nil
+}
+
+// handoffError keeps a secret that cannot be minted from being taken for one that the build does not have.
+type handoffError struct{ err error }
+
+// Error implements error.
+func (e *handoffError) Error() string { return e.err.Error() }
+
+func (h *Handoff) note(id string, known bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	list := &h.requested
-	if !ok {
+	if !known {
 		list = &h.unknown
 	}
 	if !slices.Contains(*list, id) {
 		*list = append(*list, id)
 	}
-	if !ok {
-		return secret.Value{}, false
-	}
-	if h.standIn != nil {
-		if v, ok := h.standIn(id); ok {
-			return v, true
-		}
-	}
-	return lease.Value, true
+}
+
+// Err is why the engine did not get a secret that the build has.
+func (h *Handoff) Err() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return errors.Join(h.failed...)
 }
 
 // ForBuilder returns what the builder itself asks for by a name of its own, for ADD or for a context, and false if the build has none.
 func (h *Handoff) ForBuilder(ctx context.Context, name string) (secret.Value, bool) {
 	if h.Has(name) { // the user's own
-		return h.Get(ctx, name)
+		v, err := h.Get(ctx, name)
+		return v, err == nil
 	}
 	if h.forBuilder == nil {
 		return secret.Value{}, false
 	}
-	id, v, ok := h.forBuilder(name)
+	id, v, ok := h.forBuilder(ctx, name)
 	if ok {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if !slices.Contains(h.requested, id) {
-			h.requested = append(h.requested, id)
-		}
+		h.note(id, true)
 	}
 	return v, ok
 }
 
 // Has tells whether the build has a secret with an id, and does not count as a request for it.
-func (h *Handoff) Has(id string) bool {
-	_, ok := h.set.Get(id)
-	return ok
-}
+func (h *Handoff) Has(id string) bool { return h.set.Has(id) }
 
-// Sizes yields each secret's id with the length of its value in bytes.
+// IDs lists the secrets of the build.
+func (h *Handoff) IDs() []string { return h.set.IDs() }
+
+// Sizes yields the id of each secret that there is by now with the length of its value in bytes.
 func (h *Handoff) Sizes() iter.Seq2[string, int] {
 	return func(yield func(string, int) bool) {
 		for id, lease := range h.set.All() {

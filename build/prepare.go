@@ -98,7 +98,10 @@ func fingerprints(job *Job, set *secret.Set, cache *proof.Cache) (map[string]str
 		if !s.RebuildOnChange {
 			continue
 		}
-		lease, _ := set.Get(s.ID)
+		lease, ok := set.Get(s.ID)
+		if !ok {
+			return nil, usage("leave rebuild=on-change out", "secret %s is minted anew for each build, so that every build would run its steps", s.ID)
+		}
 		dir := filepath.Join(job.Stage, fmt.Sprintf("fingerprint-%d", i))
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return nil, err

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/tightlip/tightlip/internal/lockfile"
 )
 
 // Residue is what a build that is killed leaves outside of its own folder.
@@ -67,7 +69,7 @@ func (j Job) Keep() error {
 func Reap(ctx context.Context, stageDir string, remove func(context.Context, Residue) error) (removed []Residue, err error) {
 	dirs, _ := filepath.Glob(filepath.Join(stageDir, "build-*"))
 	for _, dir := range dirs {
-		unlock, lockErr := lockFile(filepath.Join(dir, lockName))
+		unlock, lockErr := lockfile.Lock(filepath.Join(dir, lockName))
 		if lockErr != nil {
 			continue // its build runs
 		}

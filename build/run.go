@@ -14,6 +14,7 @@ import (
 	"github.com/tightlip/tightlip/broker/sshagent"
 	"github.com/tightlip/tightlip/finding"
 	"github.com/tightlip/tightlip/image"
+	"github.com/tightlip/tightlip/internal/lockfile"
 	"github.com/tightlip/tightlip/internal/redact"
 	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/secret"
@@ -61,11 +62,12 @@ type Outcome struct {
 	Unknown  []string // ids that the build asked for and the request has not
 	// KeepsHistory says that the engine has a record of the build with its logs, as they were before redaction.
 	KeepsHistory bool
-	Built        bool // the engine got as far as building
-	Recorded     bool // a secret was found in the engine's record, which is deleted, and nowhere else
-	Printed      bool // a secret was in the output of the build, where it was redacted
-	Rehearsal    bool // with phantoms in place of all secrets
-	CacheOnly    bool // the image is nowhere but in the engine's cache
+	Built        bool            // the engine got as far as building
+	Recorded     bool            // a secret was found in the engine's record, which is deleted, and nowhere else
+	Printed      bool            // a secret was in the output of the build, where it was redacted
+	Rehearsal    bool            // with phantoms in place of all secrets
+	Leases       []secret.Ending // what became of those that are not for ever
+	CacheOnly    bool            // the image is nowhere but in the engine's cache
 }
 
 // SubjectDigest is what a statement about the image names it by.
@@ -117,17 +119,19 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if t.Redacting != nil {
 		t.Redacting(redactor)
 	}
+	set.OnMint(func(id string, v secret.Value) error {
+		minted, err := newNeedles([]proof.Secret{{ID: id, Value: v, Waived: r.waived(id)}})
+		if err == nil {
+			redactor.Add(minted)
+		}
+		return err
+	})
 	broker, err := openBroker(r, set, t.Audit)
 	if err != nil {
 		return nil, err
 	}
 	if broker != nil {
 		defer func() { err = errors.Join(err, broker.Close()) }()
-	}
-	if broker != nil || r.Rehearse {
-		if needles, err = newNeedles(withPhantoms(toProve(r, set), r)); err != nil {
-			return nil, err
-		}
 	}
 	stage, clean, err := makeStage(t.StageDir)
 	if err != nil {
@@ -148,11 +152,11 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	return run(ctx, t, job, engine, needles, dockerfile)
+	return run(ctx, t, job, engine, set, dockerfile)
 }
 
 // run is a build with everything at hand.
-func run(ctx context.Context, t Tools, job Job, engine Engine, needles *proof.Needles, d *source) (out *Outcome, err error) {
+func run(ctx context.Context, t Tools, job Job, engine Engine, set *secret.Set, d *source) (out *Outcome, err error) {
 	out = &Outcome{Engine: engine.Name(), Rehearsal: job.Request.Rehearse}
 	if err := canBroker(engine, job); err != nil {
 		return nil, err
@@ -162,6 +166,14 @@ func run(ctx context.Context, t Tools, job Job, engine Engine, needles *proof.Ne
 	}
 	result, err := engine.Build(ctx, job)
 	out.uses(job)
+	out.Leases = set.End(ctx) // before the proof: what leaked is dead when it is told
+	if err != nil {
+		err = errors.Join(job.Handoff.Err(), err)
+	}
+	needles, nerr := newNeedles(withPhantoms(toProve(job.Request, set), job.Request))
+	if nerr != nil {
+		return out, errors.Join(err, nerr)
+	}
 	out.Printed = job.Redact.Masked()
 	failed := (*FailedError)(nil)
 	out.Built = err == nil || errors.As(err, &failed)
@@ -325,16 +337,23 @@ func needlesFor(r *Request, set *secret.Set) (*proof.Needles, error) {
 // toProve are the secrets with their values in set, none in a rehearsal.
 func toProve(r *Request, set *secret.Set) []proof.Secret {
 	var out []proof.Secret
-	for _, s := range r.Secrets {
-		if r.Rehearse {
-			break // the values are phantoms
+	if r.Rehearse {
+		return nil // the values are phantoms
+	}
+	for _, id := range set.IDs() {
+		if _, ok := set.Get(id); !ok {
+			out = append(out, proof.Secret{ID: id, Unminted: true})
 		}
-		lease, _ := set.Get(s.ID)
-		// Without a proof, a short value is only to be redacted.
-		waived := s.Waived || r.Prove == ProveOff
-		out = append(out, proof.Secret{ID: s.ID, Value: lease.Value, Waived: waived})
+	}
+	for id, lease := range set.All() {
+		out = append(out, proof.Secret{ID: id, Value: lease.Value, Waived: r.waived(id)})
 	}
 	return out
+}
+
+// waived tells whether the value of a secret may be too short to be proven. Without a proof, it is only to be redacted.
+func (r *Request) waived(id string) bool {
+	return r.Prove == ProveOff || slices.ContainsFunc(r.Secrets, func(s Secret) bool { return s.ID == id && s.Waived })
 }
 
 func newNeedles(secrets []proof.Secret) (*proof.Needles, error) {
@@ -355,7 +374,7 @@ func makeStage(parent string) (dir string, clean func() error, err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("making a folder for the build: %w", err)
 	}
-	unlock, err := lockFile(filepath.Join(dir, lockName))
+	unlock, err := lockfile.Lock(filepath.Join(dir, lockName))
 	if err != nil {
 		return "", nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -375,7 +394,7 @@ func removeStale(parent string) {
 		if list, err := residues(dir); err != nil || len(list) > 0 {
 			continue
 		}
-		if unlock, err := lockFile(filepath.Join(dir, lockName)); err == nil {
+		if unlock, err := lockfile.Lock(filepath.Join(dir, lockName)); err == nil {
 			_ = RemoveAll(dir)
 			unlock()
 		}

@@ -112,7 +112,7 @@ func leaking(value string) func(build.Job) map[string]string {
 func TestRunNamesWhatIsProven(t *testing.T) {
 	setCanary(t)
 	e := &folderEngine{files: func(job build.Job) map[string]string {
-		if _, ok := job.Handoff.Get(t.Context(), "npm"); !ok {
+		if _, err := job.Handoff.Get(t.Context(), "npm"); err != nil {
 			t.Error("the secret is not there")
 		}
 		job.Handoff.Get(t.Context(), "other")

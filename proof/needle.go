@@ -30,6 +30,8 @@ type Secret struct {
 	Waived bool
 	// Phantom says that it opens nothing: it stands in for the secret with that id.
 	Phantom bool
+	// Unminted says that there is no value, since nothing asked for one. What the secret leaked in earlier builds is found all the same.
+	Unminted bool
 }
 
 // phantomOf begins what a phantom is called among the secrets of a proof.
@@ -64,6 +66,7 @@ type needleSet struct {
 	patterns []pattern // searched for by the proof
 	short    [][]byte  // of waived values: redacted, not searched for
 	waived   []string
+	unminted []string
 	maxLen   int
 	match    *matcher
 	mask     func() *maskIndex // made when first asked for
@@ -85,6 +88,10 @@ func NewNeedles(secrets []Secret) (*Needles, error) {
 	for i, s := range secrets {
 		value := s.Value.Open()
 		set.ids = append(set.ids, s.name())
+		if s.Unminted {
+			set.unminted = append(set.unminted, s.ID)
+			continue
+		}
 		if n := len(bytes.TrimSpace(value)); n < MinLen {
 			if !s.Waived {
 				errs = append(errs, &TooShortError{ID: s.ID, Len: n})

@@ -31,6 +31,7 @@ type Proof struct {
 	Verdict   Verdict           `json:"verdict"`
 	Secrets   []string          `json:"secrets"` // ids
 	Waived    []string          `json:"waived,omitempty"`
+	Unminted  []string          `json:"unminted,omitempty"` // without a value, since no step asked for one
 	Needles   int               `json:"needles"`
 	Encodings []string          `json:"encodings,omitempty"`
 	Blobs     int               `json:"blobs"`
@@ -83,9 +84,13 @@ const smallBlob = 4 << 20
 func Prove(ctx context.Context, images []image.Image, n *Needles, o Options) (*Proof, error) {
 	start := time.Now()
 	waived := n.Waived()
-	ids := slices.DeleteFunc(slices.Clone(n.open().ids), func(id string) bool { return slices.Contains(waived, id) })
-	p := &Proof{Secrets: ids, Waived: waived, Needles: n.Len(), Encodings: n.Encodings()}
-	if n.Len() > 0 {
+	unminted := n.open().unminted
+	ids := slices.DeleteFunc(slices.Clone(n.open().ids), func(id string) bool {
+		return slices.Contains(waived, id) || slices.Contains(unminted, id)
+	})
+	ids = slices.Compact(ids) // a secret that was renewed had several values
+	p := &Proof{Secrets: ids, Waived: waived, Unminted: unminted, Needles: n.Len(), Encodings: n.Encodings()}
+	if n.Len()+len(unminted) > 0 {
 		for _, img := range images {
 			if err := proveImage(ctx, img, n, o, p); err != nil {
 				return nil, err

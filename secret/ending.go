@@ -24,6 +24,7 @@ const (
 	Answers   Fate = "revoked, still answers"    // the issuer accepts it all the same
 	Lives     Fate = "cannot be revoked"         // it ends when it expires
 	Unrevoked Fate = "could not be revoked"      // this time; reap tries again
+	Expired   Fate = "expired"
 )
 
 // Ending tells what became of a lease.
@@ -40,7 +41,7 @@ type Ending struct {
 func (e Ending) String() string {
 	text := string(e.Fate)
 	switch {
-	case e.Fate == Dead || e.Fate == Unasked:
+	case e.Fate == Dead || e.Fate == Unasked || e.Fate == Expired:
 		return text
 	case e.Err != nil:
 		text = fmt.Sprintf("%s: %v", text, e.Err)
@@ -54,7 +55,7 @@ func (e Ending) String() string {
 // Alive tells whether the value may still open something.
 func (e Ending) Alive() bool {
 	switch e.Fate {
-	case Dead, Unasked:
+	case Dead, Unasked, Expired:
 		return false
 	}
 	return e.Expires.IsZero() || time.Now().Before(e.Expires)

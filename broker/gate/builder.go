@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"net/url"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ const (
 // ForBuilder is the Authorization header that a builder asks for by one of BuildKit's names, and the id of the secret in it. It is given
 // only if each of the URLs that the builder fetches from that host is of an origin that a route names, for all of its paths: the broker
 // does not see these requests.
-func (s *Steps) ForBuilder(name string, urls []string) (id string, header secret.Value, ok bool) {
+func (s *Steps) ForBuilder(ctx context.Context, name string, urls []string) (id string, header secret.Value, ok bool) {
 	var found *Route
 	for _, text := range urls {
 		u, err := url.Parse(text)
@@ -33,7 +34,13 @@ func (s *Steps) ForBuilder(name string, urls []string) (id string, header secret
 	if found == nil {
 		return "", secret.Value{}, false
 	}
-	c := s.secrets[found.Secret].creds[found.Origin]
+	c := *s.secrets[found.Secret].creds[found.Origin]
+	if c.mint != nil {
+		var err error
+		if c.value, err = c.mint(ctx); err != nil {
+			return "", secret.Value{}, false
+		}
+	}
 	return found.Secret, secret.NewValue([]byte(c.asRoute(found.Attach).value)), true
 }
 

@@ -30,6 +30,7 @@ type credential struct {
 	fixed   string // the password, if the credential is the user
 	value   secret.Value
 	phantom string
+	mint    Mint // nil: the value is there
 }
 
 // UnfitError says why a secret cannot be a credential of requests, or the ticket.
@@ -323,16 +324,11 @@ func password(header string) (user, password string) {
 }
 
 // materials makes those that a policy uses, by id.
-func materials(p Policy, values map[string]secret.Value) (map[string]*material, error) {
+func materials(o Options) (map[string]*material, error) {
 	out := map[string]*material{}
 	var errs []error
-	for _, id := range p.IDs() {
-		value, ok := values[id]
-		if !ok {
-			errs = append(errs, &UnfitError{ID: id, Problem: "the policy names it, and it is not given", Try: "--secret id=" + id + ",from=REFERENCE"})
-			continue
-		}
-		m, err := newMaterial(id, value, p.of(id))
+	for _, id := range o.Policy.IDs() {
+		m, err := o.material(id)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -340,4 +336,15 @@ func materials(p Policy, values map[string]secret.Value) (map[string]*material, 
 		out[id] = m
 	}
 	return out, errors.Join(errs...)
+}
+
+func (o Options) material(id string) (*material, error) {
+	if mint, ok := o.Minted[id]; ok {
+		return newMinted(id, mint, o.Policy.of(id))
+	}
+	value, ok := o.Secrets[id]
+	if !ok {
+		return nil, &UnfitError{ID: id, Problem: "the policy names it, and it is not given", Try: "--secret id=" + id + ",from=REFERENCE"}
+	}
+	return newMaterial(id, value, o.Policy.of(id))
 }

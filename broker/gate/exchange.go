@@ -121,7 +121,7 @@ func (x *exchange) fail(err error) {
 	}
 	x.event.Reason = err.Error()
 	x.answer.Header().Set("Connection", "close") // the rest of the request is not worth reading
-	http.Error(x.answer, "tightlip: "+x.gate.redactor.String(err.Error()), status)
+	http.Error(x.answer, "tightlip: "+x.gate.Redactor().String(err.Error()), status)
 }
 
 // admit finds the route of a request, or says why it is refused.
@@ -147,11 +147,14 @@ func (x *exchange) admit(r *http.Request) error {
 	if !route.allows(r.Method, path, r.URL.RawQuery) {
 		return &refusal{http.StatusForbidden, "the route of " + x.origin.String() + " does not allow " + shownMethod(r.Method) + " here (uploads: true lets it write)"}
 	}
-	x.route, x.cred = route, x.gate.credential(route)
 	if !route.Uploads && isLFSBatch(r.Method, path) {
-		return onlyDownload(r)
+		if err := onlyDownload(r); err != nil {
+			return err
+		}
 	}
-	return nil
+	cred, err := x.gate.ready(r.Context(), x.gate.credential(route))
+	x.route, x.cred = route, cred
+	return err
 }
 
 func shownMethod(method string) string {
@@ -251,7 +254,7 @@ func (x *exchange) inspect(res *http.Response) error {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return &refusal{http.StatusBadGateway, "the origin wants another protocol"}
 	}
-	if headersLeak(res.Header, x.gate.redactor) {
+	if headersLeak(res.Header, x.gate.Redactor()) {
 		return errLeak
 	}
 	for _, name := range answerHeaders {
@@ -270,8 +273,8 @@ func (x *exchange) inspect(res *http.Response) error {
 	if err := x.lend(res); err != nil {
 		return err
 	}
-	body := io.Reader(newGuard(res.Body, x.gate.needles, res.ContentLength))
-	body = newUnzipGuard(body, x.gate.needles, res.ContentLength, coding == "gzip")
+	body := io.Reader(newGuard(res.Body, x.gate.search.Load().needles, res.ContentLength))
+	body = newUnzipGuard(body, x.gate.search.Load().needles, res.ContentLength, coding == "gzip")
 	res.Body = &download{ReadCloser: struct {
 		io.Reader
 		io.Closer
@@ -324,7 +327,7 @@ func (x *exchange) broken(r *http.Request, err error) {
 		x.event.Verdict = Refused
 	}
 	if x.answer.status == 0 {
-		http.Error(x.answer, "tightlip: "+x.gate.redactor.String(x.event.Reason), status)
+		http.Error(x.answer, "tightlip: "+x.gate.Redactor().String(x.event.Reason), status)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tightlip/tightlip/internal/redact"
@@ -26,6 +27,7 @@ import (
 type Options struct {
 	Policy  Policy
 	Secrets map[string]secret.Value // by id; those that the policy names
+	Minted  map[string]Mint         // by id; those that have no value before a request needs one
 	// Ticket is the password of the doors; empty: a random one. Who makes it makes it for one build.
 	Ticket secret.Value
 	// Host is the name by which clients reach the listeners; empty: they are on the same machine.
@@ -47,8 +49,7 @@ type Gate struct {
 	options  Options
 	policy   Policy
 	secrets  map[string]*material
-	needles  *proof.Needles
-	redactor *redact.Redactor
+	search   atomic.Pointer[searched]
 	ca       *authority
 	dialer   *dialer
 	upstream *http.Transport // to origins of the policy
@@ -80,7 +81,7 @@ func New(o Options) (*Gate, error) {
 	if err := o.Policy.Check(); err != nil {
 		return nil, err
 	}
-	secrets, err := materials(o.Policy, o.Secrets)
+	secrets, err := materials(o)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func open(o Options, secrets map[string]*material) (g *Gate, err error) {
 	if g.ticket, err = ticketFrom(o.Ticket); err != nil {
 		return nil, err
 	}
-	if err = g.search(); err != nil {
+	if err = g.searchFor(map[string][]secret.Value{}); err != nil {
 		return nil, err
 	}
 	if g.ca, err = newAuthority(o.Policy.Origins(), o.Validity); err != nil {
@@ -121,24 +122,14 @@ func open(o Options, secrets map[string]*material) (g *Gate, err error) {
 	return g, nil
 }
 
-// search makes ready what is cut out of responses, and what is masked in texts: the ticket, too.
-func (g *Gate) search() (err error) {
-	secrets := needlesOf(g.policy, g.secrets)
-	if g.needles, err = proof.NewNeedles(secrets); err != nil {
-		return err
-	}
-	masked, err := proof.NewNeedles(append(secrets, proof.Secret{ID: "ticket", Value: secret.NewValue([]byte(g.ticket)), Waived: true}))
-	if err == nil {
-		g.redactor = redact.New(masked)
-	}
-	return err
-}
-
 // needlesOf are the credentials that a policy sends, and all others beside them.
 func needlesOf(p Policy, materials map[string]*material) []proof.Secret {
 	var secrets []proof.Secret
 	for _, id := range p.IDs() {
 		for _, c := range materials[id].creds {
+			if c.mint != nil {
+				continue // there is no value yet
+			}
 			secrets = append(secrets, proof.Secret{ID: id, Value: c.value})
 		}
 		for _, v := range materials[id].contents {
@@ -197,7 +188,7 @@ func (g *Gate) Phantom(id string) string {
 }
 
 // Redactor masks the credentials and the ticket in texts.
-func (g *Gate) Redactor() *redact.Redactor { return g.redactor }
+func (g *Gate) Redactor() *redact.Redactor { return g.search.Load().redactor }
 
 // ProxyURL is what clients use as their proxy if the forward door listens at an address. The step, which may be empty, is shown in
 // the audit.
@@ -302,8 +293,8 @@ func (g *Gate) audit(e Event) {
 	if g.options.Audit == nil {
 		return
 	}
-	e.Path = g.redactor.String(e.Path[:min(len(e.Path), maxAuditPath)])
-	e.Reason, e.Step = g.redactor.String(e.Reason), g.redactor.String(e.Step)
+	e.Path = g.Redactor().String(e.Path[:min(len(e.Path), maxAuditPath)])
+	e.Reason, e.Step = g.Redactor().String(e.Reason), g.Redactor().String(e.Step)
 	e.Method = e.Method[:min(len(e.Method), 20)]
 	g.options.Audit(e)
 }

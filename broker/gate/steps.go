@@ -51,7 +51,7 @@ func NewSteps(o Options) (*Steps, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	secrets, err := materials(o.Policy, o.Secrets)
+	secrets, err := materials(o)
 	if err != nil {
 		return nil, err
 	}

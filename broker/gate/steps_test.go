@@ -163,7 +163,7 @@ func TestForBuilder(t *testing.T) {
 		{"HTTP_AUTH_TOKEN_npm.corp.example", []string{"https://npm.corp.example/a.tgz"}, ""},
 		{"HTTP_AUTH_HEADER_npm.corp.example", nil, ""},
 	} {
-		id, v, ok := s.ForBuilder(tt.name, tt.urls)
+		id, v, ok := s.ForBuilder(t.Context(), tt.name, tt.urls)
 		if id != tt.want || ok != (tt.want != "") || ok && !strings.HasPrefix(string(v.Open()), "Bearer canary-of-"+id) {
 			t.Errorf("%s of %q: %q, %v", tt.name, tt.urls, id, ok)
 		}

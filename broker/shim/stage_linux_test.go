@@ -59,9 +59,12 @@ var builtShim = sync.OnceValues(func() ([]byte, error) {
 // values are the secrets of a build.
 type values map[string][]byte
 
-func (v values) Get(_ context.Context, id string) (secret.Value, bool) {
+func (v values) Get(_ context.Context, id string) (secret.Value, error) {
 	b, ok := v[id]
-	return secret.NewValue(b), ok
+	if !ok {
+		return secret.Value{}, secret.ErrNotFound
+	}
+	return secret.NewValue(b), nil
 }
 
 // container is a root file system as steps have it, and namespaces to run them in.

@@ -22,6 +22,7 @@ var layers = []struct {
 	{"internal/lazy", nil},
 	{"internal/suggest", nil},
 	{"internal/cachedir", nil},
+	{"internal/lockfile", nil},
 	{"finding", nil},
 	{"secret", []string{"internal/suggest"}},
 	{"secret/secrettest", []string{"secret"}},
@@ -29,6 +30,7 @@ var layers = []struct {
 	{"secret/source/env", []string{"secret"}},
 	{"secret/source/fd", []string{"secret"}},
 	{"secret/source/file", []string{"secret", "internal/suggest"}},
+	{"secret/journal", []string{"secret", "internal/lockfile"}},
 	{"secret/source/web", []string{"secret"}},
 	{"secret/source/all", []string{"secret", "secret/source"}},
 	{"broker/shim", nil},
@@ -52,7 +54,7 @@ var layers = []struct {
 	{"proof", []string{"secret", "finding", "image", "internal/cachedir", "scan"}},
 	{"internal/redact", []string{"proof"}},
 	{"broker/gate", []string{"broker/shim", "secret", "proof", "internal/redact", "internal/suggest"}},
-	{"build", []string{"secret", "broker", "broker/shim", "finding", "dockerfile", "image", "proof", "internal/redact"}},
+	{"build", []string{"secret", "broker", "broker/shim", "finding", "dockerfile", "image", "proof", "internal/redact", "internal/lockfile"}},
 	{"build/buildtest", []string{"build", "secret", "proof", "image", "internal/redact"}},
 	{"build/output", []string{"build", "image/sink"}},
 	{"build/engine/embedded", nil},
@@ -77,6 +79,7 @@ const everywhere = "internal/lazy"
 // openers lists the packages that may open a secret.Value.
 var openers = []string{
 	"secret", "secret/secrettest",
+	"secret/source/web", // puts credentials into headers
 	"secret/source/command", "secret/source/file", // drop a newline, select a key
 	"proof",                 // makes needles
 	"build",                 // fingerprints for rebuild=on-change

@@ -3,6 +3,7 @@ package redact
 
 import (
 	"io"
+	"slices"
 	"sync/atomic"
 
 	"github.com/tightlip/tightlip/proof"
@@ -11,14 +12,29 @@ import (
 // Mask is shown in place of a secret, however long. Secrets that touch share one.
 const Mask = "***"
 
-// Redactor masks one set of secrets. It is safe for concurrent use, and needles are sealed in it.
+// Redactor masks a set of secrets that may grow. It is safe for concurrent use, and needles are sealed in it.
 type Redactor struct {
-	needles *proof.Needles
+	needles atomic.Pointer[[]*proof.Needles]
 	masked  atomic.Bool
 }
 
 // New returns a Redactor of all that n was made from, waived secrets included.
-func New(n *proof.Needles) *Redactor { return &Redactor{needles: n} }
+func New(n *proof.Needles) *Redactor {
+	r := &Redactor{}
+	r.needles.Store(&[]*proof.Needles{n})
+	return r
+}
+
+// Add has more secrets masked, also in the streams that have begun, from what they are given next.
+func (r *Redactor) Add(n *proof.Needles) {
+	for {
+		old := r.needles.Load()
+		grown := append(slices.Clone(*old), n)
+		if r.needles.CompareAndSwap(old, &grown) {
+			return
+		}
+	}
+}
 
 // Masked tells whether there was anything to mask so far.
 func (r *Redactor) Masked() bool { return r.masked.Load() }
@@ -34,26 +50,38 @@ func (r *Redactor) Bytes(b []byte) []byte {
 
 // Stream redacts text that arrives in pieces. It must not be used by several goroutines at once.
 type Stream struct {
-	masker *proof.Masker
-	out    []byte // what the call at hand returns
-	masked bool   // the last thing shown was a mask
-	seen   *atomic.Bool
+	from    *Redactor
+	maskers []*proof.Masker // each takes what the one before lets through
+	out     []byte          // what the call at hand returns
+	masked  bool            // the last thing shown was a mask
 }
 
 // NewStream starts a stream.
-func (r *Redactor) NewStream() *Stream {
-	s := &Stream{seen: &r.masked}
-	s.masker = r.needles.NewMasker(s.emit)
-	return s
+func (r *Redactor) NewStream() *Stream { return &Stream{from: r} }
+
+// grow has a masker for each of the redactor's needles.
+func (s *Stream) grow() {
+	all := *s.from.needles.Load()
+	for i := len(s.maskers); i < len(all); i++ {
+		s.maskers = append(s.maskers, all[i].NewMasker(func(text []byte, masked bool) { s.emit(i, text, masked) }))
+	}
 }
 
-func (s *Stream) emit(text []byte, masked bool) {
+// emit passes on what the masker with a number lets through. A mask ends the text of those that come after it.
+func (s *Stream) emit(number int, text []byte, masked bool) {
+	for _, m := range s.maskers[number+1:] {
+		if !masked {
+			_, _ = m.Write(text)
+			return
+		}
+		m.Flush()
+	}
 	switch {
 	case !masked:
 		s.out = append(s.out, text...)
 	case !s.masked:
 		s.out = append(s.out, Mask...)
-		s.seen.Store(true)
+		s.from.masked.Store(true)
 	}
 	s.masked = masked
 }
@@ -61,7 +89,8 @@ func (s *Stream) emit(text []byte, masked bool) {
 // Push takes the next piece and returns what may be shown by now: all but a tail that may be the start of a secret.
 func (s *Stream) Push(p []byte) []byte {
 	s.out = nil
-	_, _ = s.masker.Write(p)
+	s.grow()
+	_, _ = s.maskers[0].Write(p)
 	return s.out
 }
 
@@ -69,7 +98,10 @@ func (s *Stream) Push(p []byte) []byte {
 // The Stream can then be used for another text.
 func (s *Stream) Flush() []byte {
 	s.out = nil
-	s.masker.Flush()
+	s.grow()
+	for _, m := range s.maskers {
+		m.Flush()
+	}
 	s.masked = false
 	return s.out
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/moby/buildkit/session/secrets"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/secret"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -20,13 +21,17 @@ import (
 func checkSizes(set *build.Handoff) error {
 	for id, size := range set.Sizes() {
 		if size > secretsprovider.MaxSecretSize {
-			return &build.UsageError{
-				Err: fmt.Errorf("secret %s has %d bytes, and BuildKit mounts %d at most", id, size, secretsprovider.MaxSecretSize),
-				Try: "split the file, or compress it and unpack it in the step",
-			}
+			return tooLarge(id, size)
 		}
 	}
 	return nil
+}
+
+func tooLarge(id string, size int) error {
+	return &build.UsageError{
+		Err: fmt.Errorf("secret %s has %d bytes, and BuildKit mounts %d at most", id, size, secretsprovider.MaxSecretSize),
+		Try: "split the file, or compress it and unpack it in the step",
+	}
 }
 
 // secretStore is BuildKit's view of a handoff, and of what the steps of tightlip itself mount.
@@ -74,9 +79,14 @@ func (s secretStore) GetSecret(ctx context.Context, id string) ([]byte, error) {
 		}
 		return v.Open(), nil
 	}
-	v, ok := s.handoff.Get(ctx, id)
-	if !ok {
+	v, err := s.handoff.Get(ctx, id)
+	switch {
+	case errors.Is(err, secret.ErrNotFound):
 		return nil, fmt.Errorf("secret %s: %w", id, secrets.ErrNotFound)
+	case err != nil:
+		return nil, err
+	case v.Len() > secretsprovider.MaxSecretSize:
+		return nil, tooLarge(id, v.Len())
 	}
 	return v.Open(), nil
 }

@@ -31,7 +31,7 @@ type pipes struct {
 func (b *result) handOver(ctx context.Context) (*pipes, error) {
 	p := &pipes{}
 	n := 0
-	for id := range b.job.Handoff.Sizes() {
+	for _, id := range b.job.Handoff.IDs() {
 		if strings.ContainsAny(id, ",\"\n") {
 			return nil, errors.Join(refuse("another id", "%s takes no secret id with a comma or a quote: %s", b.engine.tool, id), p.close())
 		}
@@ -66,9 +66,9 @@ func (p *pipes) serve(ctx context.Context, h *build.Handoff, id, path string) er
 		if err := replacePipe(path); err != nil {
 			return errors.Join(err, w.Close())
 		}
-		value, ok := h.Get(ctx, id)
-		if !ok {
-			return errors.Join(errors.New("it is gone"), w.Close())
+		value, err := h.Get(ctx, id)
+		if err != nil {
+			return errors.Join(err, w.Close())
 		}
 		_, err = w.Write(value.Open())
 		if errors.Is(err, syscall.EPIPE) { // the tool was killed

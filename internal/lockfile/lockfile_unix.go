@@ -1,6 +1,7 @@
 //go:build unix
 
-package build
+// Package lockfile tells whether another process is at work somewhere.
+package lockfile
 
 import (
 	"os"
@@ -8,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile takes a lock that ends with the process, and fails if another has it.
-func lockFile(name string) (unlock func(), err error) {
+// Lock takes the lock of a file, which it makes if it is missing. It is a lock that ends with the process. Lock fails if another has it.
+func Lock(name string) (unlock func(), err error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
