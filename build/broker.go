@@ -44,13 +44,24 @@ func openBroker(r *Request, set *secret.Set, audit func(gate.Event)) (*gate.Step
 	if !r.brokered() || r.Rehearse {
 		return nil, nil
 	}
-	o := gate.Options{Policy: r.policy(), Secrets: map[string]secret.Value{}, Minted: map[string]gate.Mint{}, Audit: audit}
+	o := gate.Options{Policy: r.policy(), Audit: audit}
+	o.Secrets, o.Minted = Credentials(set)
+	steps, err := gate.NewSteps(o)
+	if err != nil {
+		return nil, &UsageError{Err: fmt.Errorf("broker: %w", err)}
+	}
+	return steps, nil
+}
+
+// Credentials are the secrets of a set as a gate takes them.
+func Credentials(set *secret.Set) (values map[string]secret.Value, minted map[string]gate.Mint) {
+	values, minted = map[string]secret.Value{}, map[string]gate.Mint{}
 	for _, id := range set.IDs() {
 		if lease, ok := set.Get(id); ok && !set.Minted(id) {
-			o.Secrets[id] = lease.Value
+			values[id] = lease.Value
 			continue
 		}
-		o.Minted[id] = func(ctx context.Context) (secret.Value, error) {
+		minted[id] = func(ctx context.Context) (secret.Value, error) {
 			lease, err := set.Lease(ctx, id)
 			if err != nil {
 				return secret.Value{}, err
@@ -58,11 +69,7 @@ func openBroker(r *Request, set *secret.Set, audit func(gate.Event)) (*gate.Step
 			return lease.Value, nil
 		}
 	}
-	steps, err := gate.NewSteps(o)
-	if err != nil {
-		return nil, &UsageError{Err: fmt.Errorf("broker: %w", err)}
-	}
-	return steps, nil
+	return values, minted
 }
 
 // withPhantoms are needles of the secrets, and of what stands in for them in the steps of this and other builds.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tightlip/tightlip/image"
 	"github.com/tightlip/tightlip/internal/redact"
@@ -29,6 +30,9 @@ func Prove(ctx context.Context, r *ProveRequest, open func(context.Context, stri
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, set.Close(ctx)) }()
+	if i := slices.IndexFunc(r.Secrets, func(s Secret) bool { return set.Minted(s.ID) }); i >= 0 {
+		return nil, usage("tightlip scan finds tokens by their form", "secret %s is minted anew each time: what an earlier build had is not known", r.Secrets[i].ID)
+	}
 	needles, err := needlesFor(&Request{Secrets: r.Secrets, Prove: ProveStrict}, set)
 	if err != nil {
 		return nil, err

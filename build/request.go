@@ -196,6 +196,9 @@ func (r *Request) checkNames(needles *proof.Needles) error {
 // ErrLeaked says that a secret is in the image, which therefore has no name.
 var ErrLeaked = errors.New("a secret is in the image")
 
+// ErrInContext says that a secret is in what would be sent to a builder.
+var ErrInContext = errors.New("a secret is in the build context")
+
 // ErrRecorded says that a secret is in the engine's record of the build only: a step printed it.
 var ErrRecorded = errors.New("a secret was in the builder's record of the build, which is deleted now")
 

@@ -119,13 +119,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if t.Redacting != nil {
 		t.Redacting(redactor)
 	}
-	set.OnMint(func(id string, v secret.Value) error {
-		minted, err := newNeedles([]proof.Secret{{ID: id, Value: v, Waived: r.waived(id)}})
-		if err == nil {
-			redactor.Add(minted)
-		}
-		return err
-	})
+	set.OnMint(onMint(r, redactor))
 	broker, err := openBroker(r, set, t.Audit)
 	if err != nil {
 		return nil, err
@@ -153,6 +147,17 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
 	return run(ctx, t, job, engine, set, dockerfile)
+}
+
+// onMint has a value masked before anybody gets it.
+func onMint(r *Request, redactor *redact.Redactor) func(id string, v secret.Value) error {
+	return func(id string, v secret.Value) error {
+		minted, err := newNeedles([]proof.Secret{{ID: id, Value: v, Waived: r.waived(id)}})
+		if err == nil {
+			redactor.Add(minted)
+		}
+		return err
+	}
 }
 
 // run is a build with everything at hand.

@@ -52,6 +52,7 @@ func Serve(ctx context.Context, r *ServeRequest, t Tools) (err error) {
 	if t.Redacting != nil {
 		t.Redacting(redactor)
 	}
+	set.OnMint(onMint(&Request{Secrets: r.Secrets, Prove: ProveOff}, redactor))
 	s := broker.New(broker.Options{Secrets: NewHandoff(set), Agents: r.Agents, Shim: r.Shim, Audit: r.Audit})
 	defer s.Close()
 	ln, err := r.listen(ctx)
@@ -65,7 +66,7 @@ func Serve(ctx context.Context, r *ServeRequest, t Tools) (err error) {
 		r.Ready(value)
 	}
 	if len(r.Command) > 0 {
-		return r.run(ctx, value, redactor)
+		return program{r.Command, append(os.Environ(), Variable+"="+value), r.Out, r.Err}.do(ctx, redactor)
 	}
 	select {
 	case err := <-served:
@@ -95,12 +96,18 @@ func (r *ServeRequest) listen(ctx context.Context) (net.Listener, error) {
 	return shim.RootOnly(l), nil
 }
 
-// run runs the command, with its output redacted.
-func (r *ServeRequest) run(ctx context.Context, value string, redactor *redact.Redactor) error {
-	stdout, stderr := redactor.Writer(r.Out), redactor.Writer(r.Err)
-	cmd := exec.CommandContext(ctx, r.Command[0], r.Command[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, stderr
-	cmd.Env = append(os.Environ(), Variable+"="+value)
+// program is a command whose output is redacted.
+type program struct {
+	command  []string
+	env      []string
+	out, err io.Writer
+}
+
+// do runs the command. One that fails is a *FailedError.
+func (p program) do(ctx context.Context, redactor *redact.Redactor) error {
+	stdout, stderr := redactor.Writer(p.out), redactor.Writer(p.err)
+	cmd := exec.CommandContext(ctx, p.command[0], p.command[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = os.Stdin, stdout, stderr, p.env
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
 	err := errors.Join(cmd.Run(), stdout.Close(), stderr.Close())
@@ -108,7 +115,7 @@ func (r *ServeRequest) run(ctx context.Context, value string, redactor *redact.R
 		return context.Cause(ctx)
 	}
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return &FailedError{Code: max(exit.ExitCode(), 1), Text: fmt.Sprintf("%s ended with code %d", strings.Join(r.Command, " "), exit.ExitCode())}
+		return &FailedError{Code: max(exit.ExitCode(), 1), Text: fmt.Sprintf("%s ended with code %d", strings.Join(p.command, " "), exit.ExitCode())}
 	}
 	return err
 }

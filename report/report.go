@@ -24,6 +24,7 @@ type Report struct {
 	Named     bool              `json:"named"`               // the image has its names
 	Rehearsal bool              `json:"rehearsal,omitempty"` // with phantoms in place of all secrets
 	Requests  []Requests        `json:"requests,omitempty"`  // that went through the broker
+	Leases    []Lease           `json:"leases,omitempty"`    // that were minted, or end with the build
 	Error     string            `json:"error,omitempty"`     // why the command failed, if it did
 }
 
@@ -34,6 +35,16 @@ type Requests struct {
 	Verdict  string `json:"verdict"` // allowed, passed or refused
 	Requests int    `json:"requests"`
 	Bytes    int64  `json:"bytes"` // of the responses' bodies
+}
+
+// Lease is a credential that was made for this build, or ends with it.
+type Lease struct {
+	Secret  string    `json:"secret"`
+	Lease   string    `json:"lease"` // the issuer's name for it
+	Expires time.Time `json:"expires,omitzero"`
+	Fate    string    `json:"fate"`  // revoked and verified dead; revoked; revoked, still answers; cannot be revoked; could not be revoked
+	Alive   bool      `json:"alive"` // it may still open something
+	Text    string    `json:"-"`     // the fate, with when it ends
 }
 
 // Image is what was built or proven.
@@ -129,6 +140,9 @@ func (r *Report) Text(w io.Writer, prefix string) {
 		if d := f.Dockerfile; d != nil {
 			line("      %s:%d  %s", d.File, d.Line, d.Text)
 		}
+	}
+	for _, l := range r.Leases {
+		line("lease of %s (%s): %s", l.Secret, l.Lease, l.Text)
 	}
 	if r.Proof == nil {
 		return

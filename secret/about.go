@@ -7,7 +7,9 @@ type About struct {
 	Form    string // how references are written: "vault:MOUNT/PATH#FIELD"
 	What    string // what they point at, in a few words
 	Example string // one that was run
-	Mint    *MintAbout
+	// Variables are those of the environment that hold the source's own credential, if no reference does.
+	Variables []string
+	Mint      *MintAbout
 }
 
 // MintAbout describes what a Minter makes.

@@ -32,10 +32,13 @@ func (r Ref) File() (path, key string, hasKey bool) {
 }
 
 // In returns the reference as seen from dir: the path of a file, unless absolute or in the home directory, is taken
-// from there. References to anything else do not change.
+// from there, also that of one within the reference. References to anything else do not change.
 func (r Ref) In(dir string) (Ref, error) {
+	if r.Scheme != SchemeFile {
+		return r.withinIn(dir)
+	}
 	path, key, hasKey := r.File()
-	if r.Scheme != SchemeFile || filepath.IsAbs(path) || path == "~" || strings.HasPrefix(path, "~/") {
+	if isPlaced(path) {
 		return r, nil
 	}
 	abs, err := FileRef(filepath.Join(dir, path))

@@ -52,6 +52,21 @@ func (r *Resolver) Minter(scheme string) (Minter, bool) {
 	return m, ok
 }
 
+// Variables lists the variables of the environment that a reference, and those within it, take values from.
+func (r *Resolver) Variables(ref Ref) []string {
+	var out []string
+	if ref.Scheme == SchemeEnv {
+		out = append(out, ref.Rest)
+	}
+	if d, ok := r.sources[ref.Scheme].(Described); ok {
+		out = append(out, d.About().Variables...)
+	}
+	for _, inner := range ref.inner() {
+		out = append(out, r.Variables(inner)...)
+	}
+	return out
+}
+
 // Schemes lists the schemes the resolver has a source for, in the order they were given.
 func (r *Resolver) Schemes() []string { return r.schemes }
 

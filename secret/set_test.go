@@ -119,19 +119,19 @@ func TestFates(t *testing.T) {
 	hangs := func(ctx context.Context) (bool, error) { <-ctx.Done(); return false, ctx.Err() }
 	for _, tt := range []struct {
 		name string
-		mint mint
+		mint *mint
 		edit func(*secret.Lease)
 		want string
 		late bool // alive afterwards
 	}{
-		{"dead at once", mint{}, nil, "revoked and verified dead", false},
-		{"dead after a while", mint{dies: 3}, nil, "revoked and verified dead", false},
-		{"still answers", mint{dies: 1e6}, nil, "revoked, still answers, and does not expire", true},
-		{"nobody to ask", mint{}, func(l *secret.Lease) { l.Alive = nil }, "revoked", false},
-		{"asking hangs", mint{}, func(l *secret.Lease) { l.Alive = hangs }, "revoked", false},
-		{"no way to revoke", mint{life: time.Hour}, func(l *secret.Lease) { l.Revoke = nil }, "cannot be revoked, dies at 2000-01-01T01:00:00Z", true},
-		{"it turns out", mint{life: time.Hour}, func(l *secret.Lease) { l.Revoke = none }, "cannot be revoked, dies at 2000-01-01T01:00:00Z", true},
-		{"revoking fails", mint{life: time.Hour}, func(l *secret.Lease) { l.Revoke = fails }, "could not be revoked: the issuer is down, dies at 2000-01-01T01:00:00Z", true},
+		{"dead at once", &mint{}, nil, "revoked and verified dead", false},
+		{"dead after a while", &mint{dies: 3}, nil, "revoked and verified dead", false},
+		{"still answers", &mint{dies: 1e6}, nil, "revoked, still answers, and does not expire", true},
+		{"nobody to ask", &mint{}, func(l *secret.Lease) { l.Alive = nil }, "revoked", false},
+		{"asking hangs", &mint{}, func(l *secret.Lease) { l.Alive = hangs }, "revoked", false},
+		{"no way to revoke", &mint{life: time.Hour}, func(l *secret.Lease) { l.Revoke = nil }, "cannot be revoked, dies at 2000-01-01T01:00:00Z", true},
+		{"it turns out", &mint{life: time.Hour}, func(l *secret.Lease) { l.Revoke = none }, "cannot be revoked, dies at 2000-01-01T01:00:00Z", true},
+		{"revoking fails", &mint{life: time.Hour}, func(l *secret.Lease) { l.Revoke = fails }, "could not be revoked: the issuer is down, dies at 2000-01-01T01:00:00Z", true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			set := secret.NewSet()

@@ -79,7 +79,7 @@ const everywhere = "internal/lazy"
 // openers lists the packages that may open a secret.Value.
 var openers = []string{
 	"secret", "secret/secrettest",
-	"secret/source/web", // puts credentials into headers
+	"secret/source/web",                           // puts credentials into headers
 	"secret/source/command", "secret/source/file", // drop a newline, select a key
 	"proof",                 // makes needles
 	"build",                 // fingerprints for rebuild=on-change

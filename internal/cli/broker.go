@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/tightlip/tightlip/broker/gate"
+	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/internal/config"
 	"github.com/tightlip/tightlip/secret"
 )
@@ -80,15 +81,13 @@ func (a *app) runBroker(ctx context.Context, o *brokerOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	set, err := a.resolver(true).ResolveAll(ctx, specs)
+	set, err := a.minting(cfg, true).ResolveAll(ctx, specs)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, set.Close(ctx)) }()
-	options := gate.Options{Policy: policy, Secrets: map[string]secret.Value{}, Host: o.expose}
-	for id, lease := range set.All() {
-		options.Secrets[id] = lease.Value
-	}
+	defer func() { a.showLeases(set.End(ctx)); err = errors.Join(err, set.Close(ctx)) }()
+	options := gate.Options{Policy: policy, Host: o.expose}
+	options.Secrets, options.Minted = build.Credentials(set)
 	if options.Ticket, err = a.givenTicket(ctx, o); err != nil {
 		return err
 	}
@@ -107,12 +106,11 @@ func (a *app) givenTicket(ctx context.Context, o *brokerOptions) (secret.Value, 
 	if err != nil {
 		return secret.Value{}, err
 	}
-	set, err := a.resolver(true).ResolveAll(ctx, []secret.Spec{{ID: "ticket", Ref: ref}})
+	lease, err := a.resolver(true).Resolve(ctx, ref)
 	if err != nil {
 		return secret.Value{}, err
 	}
-	lease, _ := set.Get("ticket")
-	return lease.Value, set.Close(ctx)
+	return lease.Value, nil
 }
 
 // readPolicy joins the file, the flags for routes and --seal.

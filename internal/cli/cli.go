@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/internal/redact"
+	"github.com/tightlip/tightlip/secret/journal"
 )
 
 // Streams are the standard streams of the program.
@@ -32,6 +33,7 @@ type app struct {
 	redactor *redact.Redactor
 	command  string   // the one that ran, for the exit code
 	named    []string // what a build has named
+	journal  *journal.Journal
 }
 
 // globalFlags are those of every command.
@@ -57,7 +59,11 @@ func Main(ctx context.Context, args []string, s Streams) int {
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)
-	return a.exit(ctx, root.ExecuteContext(ctx))
+	err = root.ExecuteContext(ctx)
+	if a.journal != nil {
+		err = errors.Join(err, a.journal.Close())
+	}
+	return a.exit(ctx, err)
 }
 
 // notify ends the context on the first signal. The second ends the program.
@@ -98,7 +104,7 @@ without any of them is tagged, loaded or pushed.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(err, cmd.CommandPath()+" --help lists the flags")
 	})
-	root.AddCommand(a.buildCommand(), a.proveCommand(), a.scanCommand(), a.lintCommand(), a.extractCommand(), a.explainCommand(), a.rulesCommand(), a.translateCommand(), a.serveCommand(), a.brokerCommand(), a.auditCommand(), a.reapCommand(), a.doctorCommand(), a.engineCommand(), a.versionCommand(), a.docsCommand(), environmentTopic())
+	root.AddCommand(a.buildCommand(), a.proveCommand(), a.scanCommand(), a.lintCommand(), a.extractCommand(), a.explainCommand(), a.rulesCommand(), a.translateCommand(), a.serveCommand(), a.brokerCommand(), a.auditCommand(), a.runCommand(), a.mintCommand(), a.sourcesCommand(), a.trustCommand(), a.reapCommand(), a.doctorCommand(), a.engineCommand(), a.versionCommand(), a.docsCommand(), environmentTopic())
 	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { a.command = cmd.Name() }
 	return root
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,10 @@ import (
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/build/engine/classic"
 	"github.com/tightlip/tightlip/build/engine/podman"
+	"github.com/tightlip/tightlip/internal/config"
+	"github.com/tightlip/tightlip/secret"
+	"github.com/tightlip/tightlip/secret/journal"
+	"github.com/tightlip/tightlip/secret/source/all"
 )
 
 // reapTime bounds how long reap waits for engines.
@@ -21,8 +26,8 @@ func (a *app) reapCommand() *cobra.Command {
 		Use:   "reap",
 		Short: "Remove what killed builds left",
 		Long: `A build removes everything of its own when it ends, also when it fails or is interrupted. One that is killed (kill -9, out of
-memory, a power cut) cannot: this finds and removes the folders, containers, images and copies of secrets that it left. Builds
-that still run are not touched.
+memory, a power cut) cannot: this finds and removes the folders, containers, images and copies of secrets that it left, and revokes
+the credentials that it minted, by the journal of their ids. Builds that still run are not touched.
 
 Exit codes: 0 nothing is left; 2 something could not be removed, such as that of a Docker that DOCKER_HOST does not name.`,
 		Args: cobra.NoArgs,
@@ -41,8 +46,28 @@ func (a *app) runReap(ctx context.Context) error {
 	for _, r := range removed {
 		fmt.Fprintf(a.streams.Out, "removed %s\n", r)
 	}
-	return err
+	endings, lerr := a.reapLeases(ctx, cfg)
+	for _, e := range endings {
+		fmt.Fprintf(a.streams.Out, "lease %s of %s: %s\n", leaseName(e), e.Ref, e)
+		if e.Fate == secret.Unrevoked {
+			lerr = errors.Join(lerr, fmt.Errorf("lease %s of %s: %s", leaseName(e), e.Ref, e))
+		}
+	}
+	return errors.Join(err, lerr)
 }
+
+func (a *app) reapLeases(ctx context.Context, cfg *config.Config) ([]secret.Ending, error) {
+	folder := leaseFolder(cfg)
+	if folder == "" {
+		return nil, nil
+	}
+	return journal.Reap(ctx, folder, func(scheme, dir string) (secret.Minter, bool) {
+		return secret.NewResolver(all.Sources(all.Options{Dir: dir, Stderr: a.streams.Err})...).Minter(scheme)
+	})
+}
+
+// leaseName is what the issuer calls a lease, or was told to call it.
+func leaseName(e secret.Ending) string { return cmp.Or(e.Lease, e.ID) }
 
 // removeResidue removes one thing that a build noted. Something that is gone is removed.
 func (a *app) removeResidue(ctx context.Context, r build.Residue) error {

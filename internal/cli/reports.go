@@ -20,6 +20,11 @@ func asReport(out *build.Outcome, err error, redact func(string) string) *report
 	for _, s := range out.Secrets {
 		r.Secrets = append(r.Secrets, report.Secret{ID: s.ID, Reference: redact(s.Ref.String()), Requested: s.Requested})
 	}
+	for _, e := range out.Leases {
+		r.Leases = append(r.Leases, report.Lease{
+			Secret: e.ID, Lease: redact(e.Lease), Expires: e.Expires, Fate: string(e.Fate), Alive: e.Alive(), Text: redact(e.String()),
+		})
+	}
 	if p := out.Proof; p != nil {
 		r.Proof = &report.Proof{
 			Verdict: string(p.Verdict), Needles: p.Needles, Encodings: p.Encodings, Blobs: p.Blobs, Bytes: p.Bytes,

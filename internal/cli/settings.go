@@ -10,6 +10,7 @@ import (
 	"github.com/tightlip/tightlip/internal/config"
 	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/secret"
+	"github.com/tightlip/tightlip/secret/journal"
 	"github.com/tightlip/tightlip/secret/source/all"
 )
 
@@ -35,6 +36,23 @@ func (a *app) resolver(stdin bool) *secret.Resolver {
 		o.Stdin = a.streams.In
 	}
 	return secret.NewResolver(all.Sources(o)...)
+}
+
+// minting is a resolver that keeps a journal of what it mints.
+func (a *app) minting(cfg *config.Config, stdin bool) *secret.Resolver {
+	r := a.resolver(stdin)
+	dir, _ := os.Getwd() // load has had it
+	a.journal = journal.New(leaseFolder(cfg), dir)
+	r.SetJournal(a.journal)
+	return r
+}
+
+// leaseFolder is where the journals of all processes are, or "".
+func leaseFolder(cfg *config.Config) string {
+	if cfg.StateDir == "" {
+		return ""
+	}
+	return filepath.Join(cfg.StateDir, "leases")
 }
 
 // secrets reads the --secret flags, and what the configuration says about them.
@@ -77,7 +95,7 @@ func (a *app) tools(cfg *config.Config, stdin bool) (build.Tools, error) {
 	}
 	meter := newMeter(a.streams.Err, "proving")
 	return build.Tools{
-		In: a.streams.In, Resolver: a.resolver(stdin), Cache: cache, StageDir: filepath.Join(cfg.CacheDir, "stage"),
+		In: a.streams.In, Resolver: a.minting(cfg, stdin), Cache: cache, StageDir: filepath.Join(cfg.CacheDir, "stage"),
 		Redacting: a.setRedactor, Progress: meter.show, Done: meter.clear,
 	}, nil
 }

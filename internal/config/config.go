@@ -41,6 +41,8 @@ type Config struct {
 	BrokerPass []gate.Origin // what the broker may reach without a credential
 	Agents     []Agent       // what SSH agents may sign for
 	userFile   string
+	project    *project          // nil: there is none
+	schemes    []string          // those that are known
 	origins    map[string]Origin // by setting name
 }
 
@@ -77,7 +79,7 @@ type Options struct {
 // the root of the repository, or of the file system outside of one. The user's file is $XDG_CONFIG_HOME/tightlip/config.yaml.
 // All that is wrong is reported at once, each as an [*Error] in the joined error.
 func Load(opts Options) (*Config, error) {
-	l := loader{opts: opts, env: environment(opts.Environ), config: &Config{origins: map[string]Origin{}}}
+	l := loader{opts: opts, env: environment(opts.Environ), config: &Config{origins: map[string]Origin{}, schemes: opts.Schemes}}
 	l.checkNames()
 	l.defaults()
 	if dir := baseDir("XDG_CONFIG_HOME", ".config")(l.env); dir != "" {
@@ -223,6 +225,9 @@ func (l *loader) file(path string, kind Kind, mustExist bool) {
 	if err != nil {
 		l.fail(from, "cannot be read: "+cause(err), "")
 		return
+	}
+	if kind == FromProject {
+		l.config.project = newProject(path, data)
 	}
 	parsed, errs := parse(data, from, l.opts.Schemes)
 	l.errs = append(l.errs, errs...)

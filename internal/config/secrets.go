@@ -19,7 +19,7 @@ func (c *Config) Secret(id string) (s Secret, ok bool) {
 // the entry for its id does, else BuildKit's rule (see [secret.DefaultRef]; lookup is os.LookupEnv in earnest).
 //
 // An entry of the project's file may point to files, variables and descriptors. Any other scheme runs a command or
-// reaches the network, and is an [*Error] unless the user allowed it.
+// reaches the network, and is an [*Error] unless the user allowed the scheme or trusts the file.
 func (c *Config) Complete(spec secret.Spec, lookup func(string) (string, bool)) (secret.Spec, error) {
 	entry, _ := c.Secret(spec.ID)
 	spec.RebuildOnChange = spec.RebuildOnChange || entry.RebuildOnChange
@@ -42,14 +42,14 @@ func (c *Config) Complete(spec secret.Spec, lookup func(string) (string, bool)) 
 var harmless = []string{secret.SchemeFile, secret.SchemeEnv, secret.SchemeStdin, "fd"}
 
 func (c *Config) allowed(s Secret) error {
-	scheme := s.Ref.Scheme
-	if s.Origin.Kind != FromProject || slices.Contains(harmless, scheme) || slices.Contains(c.Allow, scheme) {
+	scheme := c.refused(s.Ref)
+	if s.Origin.Kind != FromProject || scheme == "" || c.Trusted() {
 		return nil
 	}
 	return &Error{
 		Origin:  s.Origin,
 		Problem: "secret " + s.ID + " comes from " + s.Ref.String() + ", and a project's file may not use " + scheme + ": on its own",
-		Try:     allowHint(scheme, c.userFile),
+		Try:     "tightlip trust, once you have read the file; or " + allowHint(scheme, c.userFile),
 	}
 }
 

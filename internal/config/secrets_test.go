@@ -79,7 +79,7 @@ func TestProjectNeedsLeave(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", ce, want)
 	}
 	user := filepath.Join(dir, userFile)
-	if want := "allow it with --allow-source cmd or TIGHTLIP_ALLOW=cmd, or for good with allow: [cmd] in " + user; ce.Hint() != want {
+	if want := "tightlip trust, once you have read the file; or allow it with --allow-source cmd or TIGHTLIP_ALLOW=cmd, or for good with allow: [cmd] in " + user; ce.Hint() != want {
 		t.Errorf("got the hint %s", ce.Hint())
 	}
 	environ := opts.Environ

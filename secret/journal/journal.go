@@ -81,6 +81,9 @@ func (j *Journal) create() error {
 	if j.file != nil {
 		return nil
 	}
+	if j.folder == "" {
+		return errors.New("there is no folder for it: set TIGHTLIP_STATE_DIR")
+	}
 	if err := os.MkdirAll(j.folder, 0o700); err != nil {
 		return err
 	}

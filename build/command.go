@@ -1,0 +1,186 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/tightlip/tightlip/image"
+	"github.com/tightlip/tightlip/internal/redact"
+	"github.com/tightlip/tightlip/proof"
+	"github.com/tightlip/tightlip/secret"
+)
+
+// CommandRequest is a command that uses secrets outside of a build: it fetches what the build then copies.
+type CommandRequest struct {
+	Secrets []CommandSecret
+	Command []string
+	Hidden  []string // variables that the command does not get, since they hold what the secrets are made of
+	// Context is a build context that the command writes to: it is searched for the secrets when the command has ended. Empty: none.
+	Context  string
+	Skip     []string // path patterns that the search may leave unread
+	Out, Err io.Writer
+}
+
+// CommandSecret is a secret with the variable that brings it to a command.
+type CommandSecret struct {
+	Secret
+	Variable string
+	AsFile   bool // the variable holds the path of a file that holds the value
+}
+
+// RunCommand runs a command with secrets in its environment, and masks them in what it prints. A command that fails is a *FailedError; a
+// secret in the context is ErrLeaked. The outcome is nil if the command did not run.
+func RunCommand(ctx context.Context, r *CommandRequest, open func(context.Context, string) (image.Image, error), t Tools) (out *Outcome, err error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	set, err := t.Resolver.ResolveAll(ctx, specs(r.plain()))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, set.Close(ctx)) }()
+	request := &Request{Secrets: r.plain(), Prove: ProveStrict}
+	if r.Context == "" {
+		request.Prove = ProveOff
+	}
+	env, files, err := r.environ(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, files.remove()) }()
+	needles, err := needlesFor(request, set)
+	if err != nil {
+		return nil, err
+	}
+	redactor := redact.New(needles)
+	if t.Redacting != nil {
+		t.Redacting(redactor)
+	}
+	out = &Outcome{}
+	err = program{r.Command, env, r.Out, r.Err}.do(ctx, redactor)
+	out.Leases = set.End(ctx)
+	if missing := (*exec.Error)(nil); errors.As(err, &missing) {
+		err = usage("install it, or write its path", "%w", missing)
+	}
+	if r.Context == "" || ctx.Err() != nil {
+		return out, err
+	}
+	return out, errors.Join(err, out.searchContext(ctx, r, open, needles, t))
+}
+
+func (r *CommandRequest) check() error {
+	if len(r.Command) == 0 {
+		return usage("-- COMMAND ARGUMENT…", "there is no command")
+	}
+	seen := map[string]bool{}
+	for _, s := range r.Secrets {
+		switch {
+		case s.Variable == "" || strings.ContainsAny(s.Variable, "=\x00"):
+			return usage("--secret id="+s.ID+",from=REFERENCE,env=VARIABLE", "secret %s has no variable that brings it to the command", s.ID)
+		case seen[s.Variable]:
+			return usage("give each secret a variable of its own", "the variable %s is given twice", s.Variable)
+		}
+		seen[s.Variable] = true
+	}
+	return nil
+}
+
+func (r *CommandRequest) plain() []Secret {
+	var out []Secret
+	for _, s := range r.Secrets {
+		out = append(out, s.Secret)
+	}
+	return out
+}
+
+// environ is ours, without what is hidden, and with the secrets: this is when they are minted.
+func (r *CommandRequest) environ(ctx context.Context, set *secret.Set) ([]string, *secretFiles, error) {
+	files := &secretFiles{}
+	env := slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(r.Hidden, name)
+	})
+	for _, s := range r.Secrets {
+		text, err := r.bring(ctx, set, s, files)
+		if err != nil {
+			return nil, nil, errors.Join(err, files.remove())
+		}
+		env = append(env, s.Variable+"="+text)
+	}
+	return env, files, nil
+}
+
+// bring is what a secret's variable holds.
+func (r *CommandRequest) bring(ctx context.Context, set *secret.Set, s CommandSecret, files *secretFiles) (string, error) {
+	lease, err := set.Lease(ctx, s.ID)
+	if err != nil {
+		return "", err
+	}
+	if s.AsFile {
+		return files.add(lease.Value)
+	}
+	text := string(lease.Value.Open())
+	if strings.Contains(text, "\x00") {
+		return "", usage("--secret id="+s.ID+",…,file="+s.Variable, "secret %s has a zero byte, which no variable can hold", s.ID)
+	}
+	return strings.TrimSuffix(text, "\n"), nil
+}
+
+// searchContext searches a build context for the secrets.
+func (o *Outcome) searchContext(ctx context.Context, r *CommandRequest, open func(context.Context, string) (image.Image, error), n *proof.Needles, t Tools) error {
+	img, err := open(ctx, "context:"+r.Context)
+	if err != nil {
+		return err
+	}
+	defer img.Close()
+	if t.Done != nil {
+		defer t.Done()
+	}
+	o.Proof, err = proof.Prove(ctx, []image.Image{img}, n, proof.Options{Skip: r.Skip, Progress: t.Progress})
+	if err != nil {
+		return fmt.Errorf("searching %s: %w", r.Context, err)
+	}
+	o.Findings = o.Proof.Findings
+	if o.Proof.Verdict == proof.Leaked {
+		return ErrInContext
+	}
+	return o.refusal(&Request{Prove: ProveStrict})
+}
+
+// secretFiles are files with values, in memory where the system has a place for that.
+type secretFiles struct {
+	dir   string
+	count int
+}
+
+// memory is where Linux keeps files that are on no disk.
+const memory = "/dev/shm"
+
+func (f *secretFiles) add(v secret.Value) (path string, err error) {
+	if f.dir == "" {
+		parent := ""
+		if isFolder(memory) {
+			parent = memory
+		}
+		if f.dir, err = os.MkdirTemp(parent, "tightlip-*"); err != nil {
+			return "", err
+		}
+	}
+	f.count++
+	path = filepath.Join(f.dir, fmt.Sprintf("secret-%d", f.count))
+	return path, os.WriteFile(path, v.Open(), 0o600)
+}
+
+func (f *secretFiles) remove() error {
+	if f.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(f.dir)
+}

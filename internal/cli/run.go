@@ -1,0 +1,187 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/tightlip/tightlip/build"
+	"github.com/tightlip/tightlip/internal/config"
+	"github.com/tightlip/tightlip/secret"
+	"github.com/tonistiigi/go-csvvalue"
+)
+
+type runOptions struct {
+	secrets []string
+	context string
+	skip    []string
+	format  string
+}
+
+func (a *app) runCommand() *cobra.Command {
+	o := &runOptions{}
+	cmd := &cobra.Command{
+		Use:   "run --secret id=NAME,from=REFERENCE,env=VARIABLE [flags] -- COMMAND…",
+		Short: "Run a command with secrets, and mask them in what it prints",
+		Long: `Run any command with secrets in its environment: what must be fetched outside of a build, so that the build only copies it. What is
+minted lives as long as the command does, and is revoked when it ends. In all that the command prints, the secrets are masked.
+
+  --secret id=NAME,from=REFERENCE,env=VARIABLE    the variable holds the value
+  --secret id=NAME,from=REFERENCE,file=VARIABLE   the variable holds the path of a file with the value, in memory where there is /dev/shm
+  --secret id=NAME,env=VARIABLE                   tightlip.yaml says where NAME comes from, else the variable of the same name
+
+The command does not get the variables that the secrets come from, or are minted with. With --context, the folder is searched for the
+secrets when the command has ended, as prove does it, with its .dockerignore.
+
+Exit codes: those of the command; 3 a secret is in the context; 2 it could not be searched, or the command line is wrong; 130 interrupted.`,
+		Example: `  tightlip run --secret id=npm,from=env:NPM_TOKEN,env=NODE_AUTH_TOKEN --context . -- npm ci --ignore-scripts
+  tightlip run --secret id=pip,from=file:~/.netrc,file=NETRC --context . -- pip download -d wheels -r requirements.txt`,
+		Args: cobra.MinimumNArgs(0),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runRun(cmd.Context(), o, args) },
+	}
+	flags := cmd.Flags()
+	flags.SetInterspersed(false)
+	flags.StringArrayVar(&o.secrets, "secret", nil, `secret of the command ("id=npm,from=REFERENCE,env=VARIABLE")`)
+	o.addContext(cmd)
+	return cmd
+}
+
+func (o *runOptions) addContext(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&o.context, "context", "", "search the build context in `folder` for the secrets when the command has ended")
+	flags.StringArrayVar(&o.skip, "prove-skip", nil, "`pattern` of files in the context that may stay unread")
+	flags.StringVar(&o.format, "format", "text", "text, or json for one object on standard error")
+	_ = cmd.MarkFlagDirname("context")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (a *app) mintCommand() *cobra.Command {
+	o := &runOptions{}
+	variable := ""
+	cmd := &cobra.Command{
+		Use:   "mint REFERENCE [flags] -- COMMAND…",
+		Short: "Run a command with a credential that lives as long as the command",
+		Long: `Make a credential, run a command with it in a variable, and revoke it. It is "tightlip run" with one secret; the value is never printed.
+"tightlip sources" lists what can be minted.`,
+		Example: `  tightlip mint 'ssh-cert:ca_key?principals=git&ttl=10m' --env KEY --as-file -- sh -c 'ssh -i "$KEY" git@git.corp.example'
+  tightlip mint 'gitea:https://git.corp.example?user=ci&password=env:GITEA_PASSWORD&scopes=read:package' --env TOKEN -- ./fetch`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	flags := cmd.Flags()
+	flags.SetInterspersed(true)
+	flags.StringVar(&variable, "env", "TOKEN", "the `variable` that holds the value")
+	asFile := flags.Bool("as-file", false, "the variable holds the path of a file with the value")
+	o.addContext(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		key := "env="
+		if *asFile {
+			key = "file="
+		}
+		if strings.ContainsAny(args[0]+variable, "\"\n") {
+			return usageError(errors.New("a reference or a variable with a quote"), "percent-encode it as %22")
+		}
+		o.secrets = []string{`id=minted,"from=` + args[0] + `",` + key + variable}
+		return a.runRun(cmd.Context(), o, args[1:])
+	}
+	return cmd
+}
+
+func (a *app) runRun(ctx context.Context, o *runOptions, command []string) error {
+	cfg, err := a.load(map[string]string{})
+	if err != nil {
+		return err
+	}
+	if err := checkFormat(o.format); err != nil {
+		return err
+	}
+	r := &build.CommandRequest{Command: command, Context: o.context, Skip: o.skip, Out: a.streams.Out, Err: a.streams.Err}
+	for _, text := range o.secrets {
+		s, err := commandSecret(cfg, text)
+		if err != nil {
+			return err
+		}
+		r.Secrets = append(r.Secrets, s)
+	}
+	tools, err := a.tools(cfg, false)
+	if err != nil {
+		return err
+	}
+	r.Hidden = hiddenVariables(tools.Resolver, r.Secrets)
+	out, err := build.RunCommand(ctx, r, a.openImage, tools)
+	if out == nil {
+		return err
+	}
+	rep := asReport(out, err, a.redact)
+	if o.format == "json" {
+		return errors.Join(err, rep.JSON(a.streams.Err))
+	}
+	if r.Context != "" || len(out.Leases) > 0 {
+		rep.Text(a.streams.Err, "tightlip: ")
+	}
+	return err
+}
+
+// commandSecret reads a --secret of run: env= or file= name the command's variable if the secret comes from somewhere else.
+func commandSecret(cfg *config.Config, text string) (build.CommandSecret, error) {
+	fields, err := csvvalue.Fields(text, nil)
+	if err != nil {
+		return build.CommandSecret{}, usageError(errors.New("--secret: the quotes do not match"), "")
+	}
+	var s build.CommandSecret
+	has := map[string]bool{}
+	var rest []string
+	for _, f := range fields {
+		key, value, _ := strings.Cut(f, "=")
+		key = strings.ToLower(key)
+		has[key] = true
+		switch key {
+		case "env", "file":
+			s.Variable, s.AsFile = value, key == "file"
+		default:
+			rest = append(rest, `"`+strings.ReplaceAll(f, `"`, `""`)+`"`)
+		}
+	}
+	if has["env"] && has["file"] {
+		return build.CommandSecret{}, usageError(errors.New("--secret: env= and file= are two ways to bring one secret"), "one of the two")
+	}
+	spec, err := secret.ParseSpec(strings.Join(rest, ","))
+	if err != nil {
+		return build.CommandSecret{}, err
+	}
+	if spec.RebuildOnChange {
+		return build.CommandSecret{}, usageError(errors.New("--secret: rebuild=on-change is for steps of a build"), "leave it out")
+	}
+	if _, known := cfg.Secret(spec.ID); spec.Ref.IsZero() && !known && has["env"] {
+		if spec.Ref, err = secret.ParseRef(secret.SchemeEnv + ":" + s.Variable); err != nil {
+			return build.CommandSecret{}, err
+		}
+	}
+	if spec, err = cfg.Complete(spec, os.LookupEnv); err != nil {
+		return build.CommandSecret{}, err
+	}
+	entry, _ := cfg.Secret(spec.ID)
+	s.Secret = build.Secret{ID: spec.ID, Ref: spec.Ref, Waived: entry.Waive}
+	return s, nil
+}
+
+// hiddenVariables are those that hold what the secrets come from: the command asked for the secrets, and not for their parents.
+func hiddenVariables(r *secret.Resolver, secrets []build.CommandSecret) []string {
+	var out []string
+	for _, s := range secrets {
+		out = append(out, r.Variables(s.Ref)...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// showLeases tells what became of what was minted.
+func (a *app) showLeases(endings []secret.Ending) {
+	for _, e := range endings {
+		fmt.Fprint(a.streams.Err, a.redact(fmt.Sprintf("tightlip: lease of %s (%s): %s\n", e.ID, cmp.Or(e.Lease, "?"), e)))
+	}
+}
