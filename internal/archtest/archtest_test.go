@@ -82,6 +82,7 @@ var openers = []string{
 	"secret", "secret/secrettest",
 	"secret/source/web",                           // puts credentials into headers
 	"secret/source/command", "secret/source/file", // drop a newline, select a key
+	"secret/source/web",     // authenticates its calls
 	"proof",                 // makes needles
 	"build",                 // fingerprints for rebuild=on-change
 	"build/engine/buildkit", // hands values to BuildKit
