@@ -33,6 +33,7 @@ var layers = []struct {
 	{"secret/source/file", []string{"secret", "internal/suggest"}},
 	{"secret/journal", []string{"secret", "internal/lockfile"}},
 	{"secret/source/web", []string{"secret"}},
+	{"secret/source/minter", []string{"secret", "secret/source/web"}},
 	{"secret/source/all", []string{"secret", "secret/source"}},
 	{"broker/shim", nil},
 	{"broker/shimbin", nil},
@@ -83,6 +84,7 @@ var openers = []string{
 	"secret/source/web",                           // puts credentials into headers
 	"secret/source/command", "secret/source/file", // drop a newline, select a key
 	"secret/source/web",     // authenticates its calls
+	"secret/source/minter",  // signs with keys
 	"proof",                 // makes needles
 	"build",                 // fingerprints for rebuild=on-change
 	"build/engine/buildkit", // hands values to BuildKit
