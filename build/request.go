@@ -87,6 +87,9 @@ type Secret struct {
 	// Broker says where steps may use the secret. If it says anything, they never have the value.
 	Broker []gate.Route `json:"broker,omitempty"`
 	Seal   bool         `json:"seal,omitempty"` // steps with the secret have no network but the broker
+	// Argument is the build argument that brings the secret to builders for which nothing else works; empty: it is mounted. It stays in
+	// the image, so that it has to be dead before that gets a name.
+	Argument string `json:"build-arg,omitempty"`
 }
 
 // MarshalJSON writes the reference as the user does.
@@ -111,6 +114,15 @@ func Arguments(list []string) map[string]string {
 		}
 	}
 	return args
+}
+
+// variables are those that the secrets come from. Everybody of the same user can see the environment of a process.
+func (r *Request) variables(from *secret.Resolver) []string {
+	var names []string
+	for _, s := range r.Secrets {
+		names = append(names, from.Variables(s.Ref)...)
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(r.BuildArg, name) })
 }
 
 // UsageError is a request that cannot be met as it stands.

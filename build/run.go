@@ -90,7 +90,7 @@ type SecretUse struct {
 // A leak is ErrLeaked, a search that was not complete ErrUnproven; both come with the Outcome. A request that cannot be met
 // is a *UsageError or a *secret.ResolveError, and a failed build a *FailedError.
 func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
-	if err := r.check(); err != nil {
+	if err := errors.Join(r.check(), r.checkArguments(t.Resolver)); err != nil {
 		return nil, err
 	}
 	if r.Rehearse {
@@ -140,6 +140,10 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if job.Request, err = r.withArguments(ctx, set); err != nil {
+		return nil, err
+	}
+	job.Hidden = r.variables(t.Resolver)
 	job.Handoff.forBuilder = forBuilder(&job, dockerfile)
 	engine, err := t.Engine(ctx, r)
 	if err != nil {
@@ -175,7 +179,7 @@ func run(ctx context.Context, t Tools, job Job, engine Engine, set *secret.Set, 
 	if err != nil {
 		err = errors.Join(job.Handoff.Err(), err)
 	}
-	needles, nerr := newNeedles(withPhantoms(toProve(job.Request, set), job.Request))
+	needles, nerr := newNeedles(withPhantoms(job.Request.spent(toProve(job.Request, set)), job.Request))
 	if nerr != nil {
 		return out, errors.Join(err, nerr)
 	}
@@ -199,7 +203,7 @@ func run(ctx context.Context, t Tools, job Job, engine Engine, set *secret.Set, 
 			return out, err
 		}
 	}
-	if err := out.refusal(job.Request); err != nil {
+	if err := errors.Join(out.refusal(job.Request), out.notSpent(job.Request)); err != nil {
 		return out, err
 	}
 	if err := ctx.Err(); err != nil || job.Request.Rehearse {

@@ -43,6 +43,9 @@ func (e *folderEngine) Build(ctx context.Context, job build.Job) (build.Result, 
 			return nil, err
 		}
 	}
+	if e.err != nil {
+		return nil, e.err
+	}
 	return folderResult{e}, nil
 }
 

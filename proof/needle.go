@@ -32,6 +32,8 @@ type Secret struct {
 	Phantom bool
 	// Unminted says that there is no value, since nothing asked for one. What the secret leaked in earlier builds is found all the same.
 	Unminted bool
+	// Spent accepts that the value is in the image: it is dead before anybody gets that.
+	Spent bool
 }
 
 // phantomOf begins what a phantom is called among the secrets of a proof.
@@ -67,6 +69,7 @@ type needleSet struct {
 	short    [][]byte  // of waived values: redacted, not searched for
 	waived   []string
 	unminted []string
+	spent    []string
 	maxLen   int
 	match    *matcher
 	mask     func() *maskIndex // made when first asked for
@@ -90,6 +93,11 @@ func NewNeedles(secrets []Secret) (*Needles, error) {
 		set.ids = append(set.ids, s.name())
 		if s.Unminted {
 			set.unminted = append(set.unminted, s.ID)
+			continue
+		}
+		if s.Spent {
+			set.spent = append(set.spent, s.ID)
+			set.short = append(set.short, shortMasks(value)...)
 			continue
 		}
 		if n := len(bytes.TrimSpace(value)); n < MinLen {

@@ -32,6 +32,7 @@ type Proof struct {
 	Secrets   []string          `json:"secrets"` // ids
 	Waived    []string          `json:"waived,omitempty"`
 	Unminted  []string          `json:"unminted,omitempty"` // without a value, since no step asked for one
+	Spent     []string          `json:"spent,omitempty"`    // dead by now, and allowed in the image as build arguments
 	Needles   int               `json:"needles"`
 	Encodings []string          `json:"encodings,omitempty"`
 	Blobs     int               `json:"blobs"`
@@ -86,10 +87,10 @@ func Prove(ctx context.Context, images []image.Image, n *Needles, o Options) (*P
 	waived := n.Waived()
 	unminted := n.open().unminted
 	ids := slices.DeleteFunc(slices.Clone(n.open().ids), func(id string) bool {
-		return slices.Contains(waived, id) || slices.Contains(unminted, id)
+		return slices.Contains(waived, id) || slices.Contains(unminted, id) || slices.Contains(n.open().spent, id)
 	})
 	ids = slices.Compact(ids) // a secret that was renewed had several values
-	p := &Proof{Secrets: ids, Waived: waived, Unminted: unminted, Needles: n.Len(), Encodings: n.Encodings()}
+	p := &Proof{Secrets: ids, Waived: waived, Unminted: unminted, Spent: n.open().spent, Needles: n.Len(), Encodings: n.Encodings()}
 	if n.Len()+len(unminted) > 0 {
 		for _, img := range images {
 			if err := proveImage(ctx, img, n, o, p); err != nil {

@@ -122,12 +122,27 @@ func prove(t testing.TB, dir, value string, o proof.Options) *proof.Proof {
 
 func proveWith(t testing.TB, dir, value string, open image.Options, o proof.Options) *proof.Proof {
 	t.Helper()
+	return proveNeedles(t, dir, needles(t, value), open, o)
+}
+
+// proveUnminted is about a secret that has no value.
+func proveUnminted(t testing.TB, dir string, o proof.Options) *proof.Proof {
+	t.Helper()
+	n, err := proof.NewNeedles([]proof.Secret{{ID: "npm", Unminted: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return proveNeedles(t, dir, n, image.Options{}, o)
+}
+
+func proveNeedles(t testing.TB, dir string, n *proof.Needles, open image.Options, o proof.Options) *proof.Proof {
+	t.Helper()
 	img, err := image.OpenLayout(context.Background(), dir, "", open)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer img.Close()
-	p, err := proof.Prove(context.Background(), []image.Image{img}, needles(t, value), o)
+	p, err := proof.Prove(context.Background(), []image.Image{img}, n, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -364,6 +379,9 @@ func TestProveKnowsEarlierLeaks(t *testing.T) {
 	p := prove(t, dir, second, proof.Options{Cache: cache})
 	if p.Verdict != proof.Leaked || !p.Known() || len(p.Findings) != 1 || p.Findings[0].Path != "etc/a" || p.Findings[0].Layer != 1 {
 		t.Fatalf("after a rotation: %+v", p)
+	}
+	if p := proveUnminted(t, dir, proof.Options{Cache: cache}); p.Verdict != proof.Leaked || !p.Known() {
+		t.Errorf("without any value, since nothing was minted: %+v", p)
 	}
 	if p := prove(t, dir, second, proof.Options{Cache: cache, Forget: true}); p.Verdict != proof.Clean {
 		t.Errorf("forgetting: %+v", p)

@@ -71,7 +71,9 @@ type Proof struct {
 	Bytes        int64    `json:"bytes"`
 	Cached       int      `json:"cached"` // blobs proven before and not read again
 	Milliseconds int64    `json:"milliseconds"`
-	Waived       []string `json:"waived"` // ids of secrets too short to be proven
+	Waived       []string `json:"waived"`             // ids of secrets too short to be proven
+	Unminted     []string `json:"unminted,omitempty"` // ids of secrets that no step asked for, so that they have no value
+	Spent        []string `json:"spent,omitempty"`    // ids of secrets that were build arguments and are dead
 	NotSearched  []Unread `json:"not_searched"`
 	Skipped      []Unread `json:"skipped"` // not searched, as the user allowed
 }
@@ -133,6 +135,9 @@ func (r *Report) Text(w io.Writer, prefix string) {
 		if f.Hidden {
 			text += ", deleted later but still in the image"
 		}
+		if r.dead(f.Secret) && !f.Phantom {
+			text += "; it is dead: the credential was revoked"
+		}
 		line("%s", text)
 		if more := len(m) - 1; more > 0 {
 			line("      and in %d more places, such as %s", more, m[1].Location)
@@ -157,11 +162,17 @@ func (r *Report) Text(w io.Writer, prefix string) {
 	line("%s", r.Proof.summary(r.verdict()))
 }
 
+// dead tells whether all leases of a secret are known to open nothing any more.
+func (r *Report) dead(id string) bool {
+	of := func(l Lease) bool { return l.Secret == id }
+	return slices.ContainsFunc(r.Leases, of) && !slices.ContainsFunc(r.Leases, func(l Lease) bool { return of(l) && l.Fate != "revoked and verified dead" })
+}
+
 // verdict is what came of the proof, in words.
 func (r *Report) verdict() string {
 	var ids []string
 	for _, s := range r.Secrets {
-		if !slices.Contains(r.Proof.Waived, s.ID) {
+		if !slices.Contains(slices.Concat(r.Proof.Waived, r.Proof.Unminted, r.Proof.Spent), s.ID) {
 			ids = append(ids, s.ID)
 		}
 	}

@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// The end of a build waits this long for all issuers together, and asks each whether a lease is dead with growing pauses.
+// The end of a build waits this long for all issuers together. Each is asked whether a lease is dead, with growing pauses.
 const (
 	endTime    = 20 * time.Second
+	askTime    = 5 * time.Second
 	firstPause = 100 * time.Millisecond
 	lastPause  = 2 * time.Second
 )
@@ -89,6 +90,8 @@ func (l *Lease) verify(ctx context.Context) Fate {
 	if l.Alive == nil {
 		return Unasked
 	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
 	fate := Unasked
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		alive, err := bounded(ctx, func() (bool, error) { return l.Alive(ctx) })

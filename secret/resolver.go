@@ -52,15 +52,24 @@ func (r *Resolver) Minter(scheme string) (Minter, bool) {
 	return m, ok
 }
 
+// About is what the source of a scheme says of itself.
+func (r *Resolver) About(scheme string) (About, bool) {
+	d, ok := r.sources[scheme].(Described)
+	if !ok {
+		return About{}, false
+	}
+	return d.About(), true
+}
+
 // Variables lists the variables of the environment that a reference, and those within it, take values from.
 func (r *Resolver) Variables(ref Ref) []string {
 	var out []string
 	if ref.Scheme == SchemeEnv {
-		out = append(out, ref.Rest)
+		name, _, _ := strings.Cut(ref.Rest, "#")
+		out = append(out, name)
 	}
-	if d, ok := r.sources[ref.Scheme].(Described); ok {
-		out = append(out, d.About().Variables...)
-	}
+	about, _ := r.About(ref.Scheme)
+	out = append(out, about.Variables...)
 	for _, inner := range ref.inner() {
 		out = append(out, r.Variables(inner)...)
 	}

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
@@ -15,7 +16,15 @@ type Spec struct {
 	ID              string
 	Ref             Ref  // zero if the flag gives only an id: see DefaultRef
 	RebuildOnChange bool // a changed value runs the steps that use it again
+	// Argument is the build argument that brings the secret to the build; empty: steps mount it.
+	Argument string
 }
+
+// The ways to bring a secret to a build that a Spec can ask for.
+const (
+	DeliverMount    = "mount"
+	DeliverArgument = "build-arg"
+)
 
 // ParseSpec reads the value of a --secret flag: docker's syntax with its exact meaning, and two keys more.
 //
@@ -25,6 +34,8 @@ type Spec struct {
 //	id=NAME,type=env,src=VARIABLE
 //	id=NAME,from=REF       any reference; quote the field as in CSV if REF contains a comma
 //	…,rebuild=on-change    see [Spec]
+//	…,deliver=build-arg[,arg=ARGUMENT]
+//	                       a build argument of the secret's id or that name: see [Spec]
 //
 // Keys are case-insensitive and the last of equal keys counts, as in docker. The path of src= is literal: ~ and #
 // have a meaning in from=file:PATH only. The error is a [*SyntaxError].
@@ -89,11 +100,11 @@ func ValidID(id string) error {
 	return nil
 }
 
-var specKeys = []string{"id", "src", "source", "type", "env", "from", "rebuild"}
+var specKeys = []string{"id", "src", "source", "type", "env", "from", "rebuild", "deliver", "arg"}
 
 type specFields struct {
-	id, src, typ, env, from, rebuild string
-	hasFrom                          bool
+	id, src, typ, env, from, rebuild, deliver, arg string
+	hasFrom                                        bool
 }
 
 // set takes in one key=value field. Its errors describe the field, and quote neither part of it.
@@ -121,6 +132,13 @@ func (f *specFields) set(field string) error {
 		if value != "on-change" {
 			return errors.New("has an unknown value for rebuild: on-change is the only one")
 		}
+	case "deliver":
+		f.deliver = value
+		if value != DeliverMount && value != DeliverArgument {
+			return errors.New("has an unknown value for deliver: mount and build-arg are known")
+		}
+	case "arg":
+		f.arg = value
 	default:
 		return errors.New("has an unknown key" + suggest.DidYouMean(key, specKeys))
 	}
@@ -138,7 +156,13 @@ func (f *specFields) spec() (Spec, error) {
 	if f.typ == "env" && f.env == "" {
 		f.src, f.env = "", f.src
 	}
+	if f.arg != "" && f.deliver != DeliverArgument {
+		return Spec{}, specError("arg= is for deliver=build-arg")
+	}
 	spec := Spec{ID: f.id, RebuildOnChange: f.rebuild != ""}
+	if f.deliver == DeliverArgument {
+		spec.Argument = cmp.Or(f.arg, f.id)
+	}
 	var err error
 	switch {
 	case f.hasFrom:

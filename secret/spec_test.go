@@ -83,7 +83,7 @@ func TestParseSpecErrors(t *testing.T) {
 
 func TestParseSpecs(t *testing.T) {
 	specs, err := secret.ParseSpecs([]string{"id=a,src=1", "", "id=b,src=2", "id=a,src=3"})
-	if err != nil || fmt.Sprint(specs) != "[{a file:3 false} {b file:2 false}]" {
+	if err != nil || fmt.Sprint(specs) != "[{a file:3 false } {b file:2 false }]" {
 		t.Errorf("got %v, %v", specs, err)
 	}
 	_, err = secret.ParseSpecs([]string{"x", "id=a", "id=b,type=x"})

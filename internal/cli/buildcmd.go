@@ -56,6 +56,10 @@ A secret is docker's --secret, or comes from a reference:
                                        cmd:COMMAND, fd:NUMBER, or - for standard input
   --secret id=npm                      what tightlip.yaml says, else the variable npm, else the file npm
   --secret …,rebuild=on-change         a changed value runs the steps that mount it again
+  --secret …,deliver=build-arg         the build argument of that name, for builders that can do nothing else: only what is minted,
+                                       revoked and verified dead ("tightlip sources": grade A) before the image has a name
+
+What "tightlip sources" calls minted is made when a step first asks for it, and revoked when the build is over.
 
 With --broker, or broker: in tightlip.yaml, steps use a secret at the origins that are named and never have it: they find a phantom, and
 their requests get the credential on the way (docs/broker.md).
@@ -219,6 +223,9 @@ func (a *app) notes(o *buildOptions, out *build.Outcome) {
 	}
 	if out.Proof != nil && len(out.Proof.Waived) > 0 {
 		note("not proven, because too short: %s", strings.Join(out.Proof.Waived, ", "))
+	}
+	if out.Proof != nil && len(out.Proof.Spent) > 0 {
+		note("may be in the image as a build argument, and is dead: %s", strings.Join(out.Proof.Spent, ", "))
 	}
 	if out.Proof != nil && out.Proof.Verdict == proof.Leaked && out.Engine != "classic" { // there, the layers are gone with the image
 		note("the builder's cache still holds what leaked: %s removes it", pruneCommand(out.Engine))

@@ -28,7 +28,7 @@ func asReport(out *build.Outcome, err error, redact func(string) string) *report
 	if p := out.Proof; p != nil {
 		r.Proof = &report.Proof{
 			Verdict: string(p.Verdict), Needles: p.Needles, Encodings: p.Encodings, Blobs: p.Blobs, Bytes: p.Bytes,
-			Cached: p.Cached, Milliseconds: p.Millis, Waived: p.Waived,
+			Cached: p.Cached, Milliseconds: p.Millis, Waived: p.Waived, Unminted: p.Unminted, Spent: p.Spent,
 			NotSearched: asUnread(p.Unread), Skipped: asUnread(p.Skipped),
 		}
 	}

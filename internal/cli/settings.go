@@ -74,7 +74,7 @@ func secrets(cfg *config.Config, texts, waived []string, rehearsal bool) ([]buil
 		}
 		entry, _ := cfg.Secret(spec.ID)
 		out = append(out, build.Secret{
-			ID: spec.ID, Ref: spec.Ref, RebuildOnChange: spec.RebuildOnChange, Waived: entry.Waive || left[spec.ID],
+			ID: spec.ID, Ref: spec.Ref, RebuildOnChange: spec.RebuildOnChange, Waived: entry.Waive || left[spec.ID], Argument: spec.Argument,
 		})
 		delete(left, spec.ID)
 	}

@@ -82,8 +82,14 @@ func life(d time.Duration) string {
 	if d == 0 {
 		return "does not expire"
 	}
-	text := d.String()
-	return strings.TrimSuffix(strings.TrimSuffix(text, "0s"), "0m")
+	text := d.String() // 1h0m0s
+	if d%time.Minute == 0 {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if d%time.Hour == 0 {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // warning is for a default that would outlive a build.

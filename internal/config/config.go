@@ -53,7 +53,8 @@ type Secret struct {
 	RebuildOnChange bool       // a changed value runs the steps that use it again
 	Waive           bool       // the value may be too short to prove
 	Broker          []gate.Route
-	Seal            bool // steps with it have no network but the broker
+	Seal            bool   // steps with it have no network but the broker
+	Argument        string // the build argument that brings it to the build; empty: steps mount it
 	Origin          Origin
 }
 

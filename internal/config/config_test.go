@@ -138,7 +138,7 @@ func TestErrors(t *testing.T) {
 		{head + "secrets:\n", "tightlip.yaml:2:9: secrets must be a mapping of keys to values"},
 		{head + "secrets: {npm: env:X}\n", "tightlip.yaml:2:16: secret npm must be a mapping of keys to values"},
 		{head + "secrets:\n  npm: {form: env:X}\n", `tightlip.yaml:3:9: secret npm has an unknown key "form"; did you mean "from"?`},
-		{head + "secrets: {npm: {password: x}}\n", `tightlip.yaml:2:17: secret npm has an unknown key "password"; known are from, rebuild, waive, broker, seal`},
+		{head + "secrets: {npm: {password: x}}\n", `tightlip.yaml:2:17: secret npm has an unknown key "password"; known are from, rebuild, waive, broker, seal, deliver, arg`},
 		{head + "secrets: {npm: {from: [x]}}\n", "tightlip.yaml:2:23: from must be a reference, as text"},
 		{head + "secrets: {npm: {from: 1}}\n", "tightlip.yaml:2:23: from must be a reference, as text"},
 		{head + "secrets: {npm: {from: }}\n", "tightlip.yaml:2:23: from must be a reference, as text"},

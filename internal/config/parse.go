@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"slices"
@@ -161,7 +162,8 @@ func (p *parser) secretsSection(node *yaml.Node) {
 // secret reads one entry.
 func (p *parser) secret(id string, key, node *yaml.Node) Secret {
 	s := Secret{ID: id, Origin: p.at(key)}
-	p.mapping(node, "secret "+id, []string{"from", "rebuild", "waive", "broker", "seal"}, func(name string, key, v *yaml.Node) {
+	deliver := ""
+	p.mapping(node, "secret "+id, []string{"from", "rebuild", "waive", "broker", "seal", "deliver", "arg"}, func(name string, key, v *yaml.Node) {
 		switch name {
 		case "from":
 			s.Ref, s.Origin = p.ref(v), p.at(v)
@@ -169,6 +171,16 @@ func (p *parser) secret(id string, key, node *yaml.Node) Secret {
 			s.RebuildOnChange = true
 			if v.Kind != yaml.ScalarNode || v.Value != "on-change" {
 				p.fail(v, "rebuild must be on-change", "")
+			}
+		case "deliver":
+			deliver = v.Value
+			if v.Kind != yaml.ScalarNode || v.Value != secret.DeliverMount && v.Value != secret.DeliverArgument {
+				p.fail(v, "deliver must be mount or build-arg", "")
+			}
+		case "arg":
+			s.Argument = v.Value
+			if v.Kind != yaml.ScalarNode || v.Value == "" || strings.ContainsAny(v.Value, "= ") {
+				p.fail(v, "arg must be the name of a build argument", "")
 			}
 		case "waive":
 			s.Waive = v.Value == "true"
@@ -186,6 +198,12 @@ func (p *parser) secret(id string, key, node *yaml.Node) Secret {
 			}
 		}
 	})
+	switch {
+	case deliver == secret.DeliverArgument:
+		s.Argument = cmp.Or(s.Argument, id)
+	case s.Argument != "":
+		p.fail(key, "arg is for deliver: build-arg", "")
+	}
 	if s.Seal && len(s.Broker) == 0 {
 		p.fail(key, "seal leaves steps nothing but the broker, which the secret "+id+" has no route for", "add broker: [{origin: https://npm.corp.example, attach: bearer}]")
 	}

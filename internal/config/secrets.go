@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/tightlip/tightlip/secret"
@@ -23,6 +24,7 @@ func (c *Config) Secret(id string) (s Secret, ok bool) {
 func (c *Config) Complete(spec secret.Spec, lookup func(string) (string, bool)) (secret.Spec, error) {
 	entry, _ := c.Secret(spec.ID)
 	spec.RebuildOnChange = spec.RebuildOnChange || entry.RebuildOnChange
+	spec.Argument = cmp.Or(spec.Argument, entry.Argument)
 	switch {
 	case !spec.Ref.IsZero():
 		return spec, nil

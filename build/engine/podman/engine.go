@@ -15,7 +15,6 @@ import (
 
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/build/output"
-	"github.com/tightlip/tightlip/secret"
 )
 
 // Options are for New. The zero value finds the tool on PATH and shows nothing.
@@ -191,7 +190,7 @@ func (b *result) build(ctx context.Context, args, env []string) (err error) {
 	if b.job.Request.Context == "-" && b.job.Request.File != "-" {
 		stdin = b.engine.streams.In
 	}
-	err = b.engine.run(ctx, command{args: args, env: append(env, "TMPDIR="+b.temp()), without: secretVariables(b.job.Request), stdin: stdin, stdout: show, stderr: show})
+	err = b.engine.run(ctx, command{args: args, env: append(env, "TMPDIR="+b.temp()), without: b.job.Hidden, stdin: stdin, stdout: show, stderr: show})
 	if ctx.Err() != nil {
 		_ = show.Close(false)
 		return context.Cause(ctx)
@@ -201,18 +200,6 @@ func (b *result) build(ctx context.Context, args, env []string) (err error) {
 		return &build.FailedError{Code: code, Text: fmt.Sprintf("building: %s: %s", b.engine.tool, show.reason(code))}
 	}
 	return errors.Join(err, show.Close(err != nil))
-}
-
-// secretVariables are those that secrets come from: everybody of the same user can see the environment of a process.
-func secretVariables(r *build.Request) []string {
-	var names []string
-	for _, s := range r.Secrets {
-		name, _, _ := strings.Cut(s.Ref.Rest, "#")
-		if s.Ref.Scheme == secret.SchemeEnv && !slices.Contains(r.BuildArg, name) {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // hide takes the values of build arguments that hold a secret out of args and returns them as variables, since everybody sees

@@ -1,0 +1,80 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tightlip/tightlip/proof"
+	"github.com/tightlip/tightlip/secret"
+)
+
+// ErrNotSpent says that a credential was given to the build as an argument, and is not surely dead.
+var ErrNotSpent = errors.New("a credential that may be in the image is not verified dead")
+
+// argument is the build argument that brings a secret to the build, or "".
+func (r *Request) argument(id string) string {
+	i := slices.IndexFunc(r.Secrets, func(s Secret) bool { return s.ID == id })
+	if i < 0 {
+		return ""
+	}
+	return r.Secrets[i].Argument
+}
+
+// checkArguments refuses secrets as build arguments that would be worth anything afterwards.
+func (r *Request) checkArguments(from *secret.Resolver) error {
+	for _, s := range r.Secrets {
+		if s.Argument == "" || r.Rehearse {
+			continue
+		}
+		about, ok := from.About(s.Ref.Scheme)
+		switch {
+		case !ok || about.Mint == nil:
+			return usage("mount it: RUN --mount=type=secret,id="+s.ID, "secret %s is not minted for this build, and a build argument stays in the image: deliver: build-arg is for what is dead when the build ends", s.ID)
+		case about.Mint.Grade != secret.GradeA || about.Mint.Revoke == "":
+			return usage("mount it: RUN --mount=type=secret,id="+s.ID, "secret %s of the grade %s cannot be a build argument: that takes grade A, and revoking it", s.ID, about.Mint.Grade)
+		case len(s.Broker) > 0:
+			return usage("one of the two", "secret %s has both a broker and deliver: build-arg", s.ID)
+		}
+	}
+	return nil
+}
+
+// withArguments mints the secrets that are build arguments. What it returns goes to the engine alone: it holds their values.
+func (r *Request) withArguments(ctx context.Context, set *secret.Set) (*Request, error) {
+	c := *r
+	c.BuildArg = slices.Clone(r.BuildArg)
+	for _, s := range r.Secrets {
+		if s.Argument == "" {
+			continue
+		}
+		lease, err := set.Lease(ctx, s.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !r.Rehearse && (lease.Revoke == nil || lease.Alive == nil) {
+			return nil, usage("mount it: RUN --mount=type=secret,id="+s.ID, "secret %s cannot be a build argument: nobody can tell when it is dead", s.ID)
+		}
+		c.BuildArg = append(c.BuildArg, s.Argument+"="+string(lease.Value.Open()))
+	}
+	return &c, nil
+}
+
+// spent marks the secrets that may be in the image, since they are dead before it has a name.
+func (r *Request) spent(secrets []proof.Secret) []proof.Secret {
+	for i := range secrets {
+		secrets[i].Spent = !secrets[i].Phantom && !secrets[i].Unminted && r.argument(secrets[i].ID) != ""
+	}
+	return secrets
+}
+
+// notSpent is why an image gets no name: a secret that was a build argument may still open something.
+func (o *Outcome) notSpent(r *Request) error {
+	for _, e := range o.Leases {
+		if r.argument(e.ID) != "" && e.Fate != secret.Dead {
+			return fmt.Errorf("%w: the lease of %s (%s): %s", ErrNotSpent, e.ID, e.Lease, e)
+		}
+	}
+	return nil
+}
