@@ -29,6 +29,7 @@ var layers = []struct {
 	{"secret/source/env", []string{"secret"}},
 	{"secret/source/fd", []string{"secret"}},
 	{"secret/source/file", []string{"secret", "internal/suggest"}},
+	{"secret/source/netrc", []string{"secret", "secret/source/file"}},
 	{"secret/source/web", []string{"secret"}},
 	{"secret/source/all", []string{"secret", "secret/source"}},
 	{"broker/shim", nil},
@@ -78,6 +79,7 @@ const everywhere = "internal/lazy"
 var openers = []string{
 	"secret", "secret/secrettest",
 	"secret/source/command", "secret/source/file", // drop a newline, select a key
+	"secret/source/netrc",   // finds a host
 	"proof",                 // makes needles
 	"build",                 // fingerprints for rebuild=on-change
 	"build/engine/buildkit", // hands values to BuildKit

@@ -10,6 +10,7 @@ import (
 	"github.com/tightlip/tightlip/secret/source/env"
 	"github.com/tightlip/tightlip/secret/source/fd"
 	"github.com/tightlip/tightlip/secret/source/file"
+	"github.com/tightlip/tightlip/secret/source/netrc"
 )
 
 // Options are what the sources see of the process. The zero value has no streams and the working directory.
@@ -22,10 +23,12 @@ type Options struct {
 // Sources returns every source there is. A new one gets its line here, and its contract test next to it.
 func Sources(opts Options) []secret.Source {
 	stdin, _ := opts.Stdin.(*os.File)
+	files := file.Source{Dir: opts.Dir}
 	sources := []secret.Source{
-		file.Source{Dir: opts.Dir},
+		files,
 		env.Source{},
 		command.New(command.Options{Stderr: opts.Stderr, Stdin: stdin}),
+		netrc.Source{Files: files},
 	}
 	return append(sources, fd.Sources(opts.Stdin)...)
 }

@@ -42,7 +42,11 @@ func (s Source) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, err
 	}
 	value, err := s.Runner.Line(ctx, Program{Name: words[0], Args: words[1:]})
 	if err != nil {
-		return nil, Explain(ref, words[0], err)
+		re := Explain(ref, words[0], err)
+		if Missing(err) {
+			re.Err = secret.ErrNotFound
+		}
+		return nil, re
 	}
 	return &secret.Lease{Value: value, ID: ref.String()}, nil
 }

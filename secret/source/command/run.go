@@ -146,13 +146,18 @@ func trimNewline(v secret.Value) secret.Value {
 	return secret.NewValue(b)
 }
 
+// Missing reports whether the program itself was not there.
+func Missing(err error) bool {
+	return errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist)
+}
+
 // Explain says why a program gave no value. It never tells what the program wrote: even of one that failed, that may be the value.
 func Explain(ref secret.Ref, name string, err error) *secret.ResolveError {
 	re := &secret.ResolveError{Ref: ref, Err: err}
 	exit, exited := errors.AsType[*exec.ExitError](err)
 	switch {
-	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
-		re.Problem, re.Err = "command "+name+" not found", secret.ErrNotFound
+	case Missing(err):
+		re.Problem = "command " + name + " not found"
 		re.Try = "install " + name + " or add its folder to PATH"
 	case errors.Is(err, secret.ErrEmpty):
 		re.Problem = "command " + name + " printed nothing"
