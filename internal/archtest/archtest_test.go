@@ -30,6 +30,7 @@ var layers = []struct {
 	{"secret/source/fd", []string{"secret"}},
 	{"secret/source/file", []string{"secret", "internal/suggest"}},
 	{"secret/source/netrc", []string{"secret", "secret/source/file"}},
+	{"secret/source/dockerlogin", []string{"secret", "secret/source/command", "secret/source/file"}},
 	{"secret/source/web", []string{"secret"}},
 	{"secret/source/all", []string{"secret", "secret/source"}},
 	{"broker/shim", nil},
@@ -66,6 +67,7 @@ var layers = []struct {
 	{"internal/archtest", nil},
 	{"internal/quickstart", nil},
 	{"internal/corpus", nil},
+	{"internal/storetest", nil},
 	{"internal/enginetest", []string{"broker/shimbin"}},
 	{"internal/cli", []string{"broker", "build", "conformance", "dockerfile", "finding", "image", "internal/config", "internal/redact", "lint", "proof", "report", "scan", "secret"}},
 	{"cmd/tightlip", []string{"internal/cli", "internal/quickstart"}},
@@ -79,13 +81,14 @@ const everywhere = "internal/lazy"
 var openers = []string{
 	"secret", "secret/secrettest",
 	"secret/source/command", "secret/source/file", // drop a newline, select a key
-	"secret/source/netrc",   // finds a host
-	"proof",                 // makes needles
-	"build",                 // fingerprints for rebuild=on-change
-	"build/engine/buildkit", // hands values to BuildKit
-	"build/engine/podman",   // hands values to podman and buildah
-	"broker",                // hands values to steps
-	"broker/gate",           // attaches values to requests
+	"secret/source/netrc",       // finds a host
+	"secret/source/dockerlogin", // finds a registry
+	"proof",                     // makes needles
+	"build",                     // fingerprints for rebuild=on-change
+	"build/engine/buildkit",     // hands values to BuildKit
+	"build/engine/podman",       // hands values to podman and buildah
+	"broker",                    // hands values to steps
+	"broker/gate",               // attaches values to requests
 }
 
 // load type-checks the packages of the module, without their tests. It takes seconds, so the tests share it.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tightlip/tightlip/secret"
 	"github.com/tightlip/tightlip/secret/source/command"
+	"github.com/tightlip/tightlip/secret/source/dockerlogin"
 	"github.com/tightlip/tightlip/secret/source/env"
 	"github.com/tightlip/tightlip/secret/source/fd"
 	"github.com/tightlip/tightlip/secret/source/file"
@@ -23,12 +24,14 @@ type Options struct {
 // Sources returns every source there is. A new one gets its line here, and its contract test next to it.
 func Sources(opts Options) []secret.Source {
 	stdin, _ := opts.Stdin.(*os.File)
+	runner := command.NewRunner(command.Options{Stderr: opts.Stderr, Stdin: stdin})
 	files := file.Source{Dir: opts.Dir}
 	sources := []secret.Source{
 		files,
 		env.Source{},
-		command.New(command.Options{Stderr: opts.Stderr, Stdin: stdin}),
+		command.Source{Runner: runner},
 		netrc.Source{Files: files},
+		dockerlogin.Source{Runner: runner, Files: files},
 	}
 	return append(sources, fd.Sources(opts.Stdin)...)
 }
