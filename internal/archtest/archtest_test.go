@@ -31,6 +31,7 @@ var layers = []struct {
 	{"secret/source/file", []string{"secret", "internal/suggest"}},
 	{"secret/source/netrc", []string{"secret", "secret/source/file"}},
 	{"secret/source/dockerlogin", []string{"secret", "secret/source/command", "secret/source/file"}},
+	{"secret/source/agefile", []string{"secret", "secret/source/file"}},
 	{"secret/source/web", []string{"secret"}},
 	{"secret/source/all", []string{"secret", "secret/source"}},
 	{"broker/shim", nil},

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/tightlip/tightlip/secret"
+	"github.com/tightlip/tightlip/secret/source/agefile"
 	"github.com/tightlip/tightlip/secret/source/command"
 	"github.com/tightlip/tightlip/secret/source/dockerlogin"
 	"github.com/tightlip/tightlip/secret/source/env"
@@ -32,6 +33,7 @@ func Sources(opts Options) []secret.Source {
 		command.Source{Runner: runner},
 		netrc.Source{Files: files},
 		dockerlogin.Source{Runner: runner, Files: files},
+		agefile.Source{Files: files},
 	}
 	return append(sources, fd.Sources(opts.Stdin)...)
 }
