@@ -32,6 +32,7 @@ var layers = []struct {
 	{"secret/source/netrc", []string{"secret", "secret/source/file"}},
 	{"secret/source/dockerlogin", []string{"secret", "secret/source/command", "secret/source/file"}},
 	{"secret/source/agefile", []string{"secret", "secret/source/file"}},
+	{"secret/source/tool", []string{"secret", "secret/source/command", "secret/source/file"}},
 	{"secret/source/web", []string{"secret"}},
 	{"secret/source/all", []string{"secret", "secret/source"}},
 	{"broker/shim", nil},
@@ -82,7 +83,9 @@ const everywhere = "internal/lazy"
 var openers = []string{
 	"secret", "secret/secrettest",
 	"secret/source/command", "secret/source/file", // drop a newline, select a key
+	"secret/source/agefile",     // decrypts
 	"secret/source/netrc",       // finds a host
+	"secret/source/tool",        // takes a line
 	"secret/source/dockerlogin", // finds a registry
 	"proof",                     // makes needles
 	"build",                     // fingerprints for rebuild=on-change

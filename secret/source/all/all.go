@@ -13,6 +13,7 @@ import (
 	"github.com/tightlip/tightlip/secret/source/fd"
 	"github.com/tightlip/tightlip/secret/source/file"
 	"github.com/tightlip/tightlip/secret/source/netrc"
+	"github.com/tightlip/tightlip/secret/source/tool"
 )
 
 // Options are what the sources see of the process. The zero value has no streams and the working directory.
@@ -35,5 +36,6 @@ func Sources(opts Options) []secret.Source {
 		dockerlogin.Source{Runner: runner, Files: files},
 		agefile.Source{Files: files},
 	}
+	sources = append(sources, tool.Sources(runner, files)...)
 	return append(sources, fd.Sources(opts.Stdin)...)
 }

@@ -13,7 +13,7 @@ import (
 
 func TestSources(t *testing.T) {
 	got := secret.NewResolver(all.Sources(all.Options{})...).Schemes()
-	if want := []string{"file", "env", "cmd", "netrc", "docker-credential", "age", "fd", "stdin"}; !slices.Equal(got, want) {
+	if want := []string{"file", "env", "cmd", "netrc", "docker-credential", "age", "pass", "sops", "keyring", "fd", "stdin"}; !slices.Equal(got, want) {
 		t.Errorf("got the schemes %q, want %q", got, want)
 	}
 }
