@@ -32,6 +32,7 @@ var layers = []struct {
 	{"secret/source/netrc", []string{"secret", "secret/source/file"}},
 	{"secret/source/dockerlogin", []string{"secret", "secret/source/command", "secret/source/file"}},
 	{"secret/source/agefile", []string{"secret", "secret/source/file"}},
+	{"secret/source/provider", []string{"secret", "secret/source/command"}},
 	{"secret/source/tool", []string{"secret", "secret/source/command", "secret/source/file"}},
 	{"secret/source/web", []string{"secret"}},
 	{"secret/source/all", []string{"secret", "secret/source"}},

@@ -67,7 +67,9 @@ type Options struct {
 	Dir     string            // the working directory, absolute; the search for the project's file begins here
 	Environ []string          // as os.Environ returns it
 	Flags   map[string]string // the flags that were given, by name without dashes; lists are joined by commas
-	Schemes []string          // what references may begin with; empty: anything
+
+	// Check says whether there is a source for a reference. nil: there is one for any.
+	Check func(secret.Ref) error
 }
 
 // Load merges, in descending precedence: flags, TIGHTLIP_* variables, the project's tightlip.yaml, the user's config.yaml
@@ -224,7 +226,7 @@ func (l *loader) file(path string, kind Kind, mustExist bool) {
 		l.fail(from, "cannot be read: "+cause(err), "")
 		return
 	}
-	parsed, errs := parse(data, from, l.opts.Schemes)
+	parsed, errs := parse(data, from, l.opts.Check)
 	l.errs = append(l.errs, errs...)
 	for _, v := range parsed.values {
 		l.apply(v.setting, v.text, v.origin)

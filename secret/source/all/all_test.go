@@ -12,7 +12,7 @@ import (
 )
 
 func TestSources(t *testing.T) {
-	got := secret.NewResolver(all.Sources(all.Options{})...).Schemes()
+	got := all.Resolver(all.Options{}).Schemes()
 	if want := []string{"file", "env", "cmd", "netrc", "docker-credential", "age", "pass", "sops", "keyring", "fd", "stdin"}; !slices.Equal(got, want) {
 		t.Errorf("got the schemes %q, want %q", got, want)
 	}
@@ -40,7 +40,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	resolver := secret.NewResolver(all.Sources(all.Options{Stdin: strings.NewReader("not a real one")})...)
+	resolver := all.Resolver(all.Options{Stdin: strings.NewReader("not a real one")})
 	set, err := resolver.ResolveAll(context.Background(), specs)
 	if err != nil {
 		fmt.Println(err)
