@@ -1,7 +1,9 @@
 package secret
 
 import (
+	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -31,11 +33,45 @@ func (r Ref) File() (path, key string, hasKey bool) {
 	return b.String(), "", false
 }
 
+// paths are the parts of other references that are paths, too: keys, and "" for what stands before the ?.
+var paths = map[string][]string{
+	"age":               {"", "identity"},
+	"docker-credential": {"file"},
+	"netrc":             {"file"},
+	"sops":              {""},
+}
+
 // In returns the reference as seen from dir: the path of a file, unless absolute or in the home directory, is taken
-// from there. References to anything else do not change.
+// from there. References without paths do not change.
 func (r Ref) In(dir string) (Ref, error) {
+	if r.Scheme == SchemeFile {
+		return r.fileIn(dir)
+	}
+	parts := paths[r.Scheme]
+	rest, field, hasField := strings.Cut(r.Rest, "#")
+	path, query, hasQuery := strings.Cut(rest, "?")
+	if slices.Contains(parts, "") {
+		path = partIn(dir, path, url.PathUnescape)
+	}
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		if key, text, ok := strings.Cut(pair, "="); ok && key != "" && slices.Contains(parts, key) {
+			pairs[i] = key + "=" + partIn(dir, text, url.QueryUnescape)
+		}
+	}
+	if hasQuery {
+		path += "?" + strings.Join(pairs, "&")
+	}
+	if hasField {
+		path += "#" + field
+	}
+	r.Rest = path
+	return r, nil
+}
+
+func (r Ref) fileIn(dir string) (Ref, error) {
 	path, key, hasKey := r.File()
-	if r.Scheme != SchemeFile || filepath.IsAbs(path) || path == "~" || strings.HasPrefix(path, "~/") {
+	if !relative(path) {
 		return r, nil
 	}
 	abs, err := FileRef(filepath.Join(dir, path))
@@ -46,4 +82,17 @@ func (r Ref) In(dir string) (Ref, error) {
 		abs.Rest += "#" + key
 	}
 	return abs, nil
+}
+
+// partIn leaves alone what is no path, or not well written: Parts says so.
+func partIn(dir, text string, unescape func(string) (string, error)) string {
+	path, err := unescape(text)
+	if err != nil || path == "" || !relative(path) {
+		return text
+	}
+	return strings.NewReplacer("%", "%25", "#", "%23", "?", "%3F", "&", "%26", "+", "%2B", ";", "%3B").Replace(filepath.Join(dir, path))
+}
+
+func relative(path string) bool {
+	return !filepath.IsAbs(path) && path != "~" && !strings.HasPrefix(path, "~/")
 }
