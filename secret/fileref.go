@@ -1,7 +1,9 @@
 package secret
 
 import (
+	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -31,14 +33,59 @@ func (r Ref) File() (path, key string, hasKey bool) {
 	return b.String(), "", false
 }
 
+// paths are the parts of other references that are paths, too: keys, and "" for what stands before the ?.
+var paths = map[string][]string{
+	"age":               {"", "identity"},
+	"docker-credential": {"file"},
+	"netrc":             {"file"},
+	"sops":              {""},
+	"ssh-cert":          {""},
+}
+
+// asWritten are the schemes whose references are not taken apart: what looks like another reference in them is none.
+var asWritten = []string{SchemeFile, SchemeEnv, SchemeStdin, "cmd", "fd"}
+
 // In returns the reference as seen from dir: the path of a file, unless absolute or in the home directory, is taken
-// from there, also that of one within the reference. References to anything else do not change.
+// from there, also that of a file within the reference. References without paths do not change.
 func (r Ref) In(dir string) (Ref, error) {
-	if r.Scheme != SchemeFile {
-		return r.withinIn(dir)
+	if r.Scheme == SchemeFile {
+		return r.fileIn(dir)
 	}
+	if slices.Contains(asWritten, r.Scheme) {
+		return r, nil
+	}
+	parts := paths[r.Scheme]
+	rest, field, hasField := strings.Cut(r.Rest, "#")
+	path, query, hasQuery := strings.Cut(rest, "?")
+	if slices.Contains(parts, "") {
+		path = partIn(dir, path, url.PathUnescape)
+	}
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		key, text, ok := strings.Cut(pair, "=")
+		if ok && key != "" && slices.Contains(parts, key) {
+			pairs[i] = key + "=" + partIn(dir, text, url.QueryUnescape)
+		} else if ref, ok := innerRef(pair); ok && ref.Scheme == SchemeFile {
+			placed, err := ref.In(dir)
+			if err != nil {
+				return Ref{}, err
+			}
+			pairs[i] = key + "=" + escape.Replace(placed.String())
+		}
+	}
+	if hasQuery {
+		path += "?" + strings.Join(pairs, "&")
+	}
+	if hasField {
+		path += "#" + field
+	}
+	r.Rest = path
+	return r, nil
+}
+
+func (r Ref) fileIn(dir string) (Ref, error) {
 	path, key, hasKey := r.File()
-	if isPlaced(path) {
+	if !relative(path) {
 		return r, nil
 	}
 	abs, err := FileRef(filepath.Join(dir, path))
@@ -49,4 +96,20 @@ func (r Ref) In(dir string) (Ref, error) {
 		abs.Rest += "#" + key
 	}
 	return abs, nil
+}
+
+// partIn leaves alone what is no path, or not well written: Parts says so.
+func partIn(dir, text string, unescape func(string) (string, error)) string {
+	path, err := unescape(text)
+	if err != nil || path == "" || !relative(path) {
+		return text
+	}
+	return escape.Replace(filepath.Join(dir, path))
+}
+
+// escape leaves what needs no escape as it is.
+var escape = strings.NewReplacer("%", "%25", "#", "%23", "?", "%3F", "&", "%26", "+", "%2B", ";", "%3B")
+
+func relative(path string) bool {
+	return !filepath.IsAbs(path) && path != "~" && !strings.HasPrefix(path, "~/")
 }

@@ -14,6 +14,7 @@ import (
 type Resolver struct {
 	sources map[string]Source
 	schemes []string // in the order the sources were given
+	other   func(scheme string) Source
 	journal Journal
 }
 
@@ -46,9 +47,21 @@ func NewResolver(sources ...Source) *Resolver {
 // SetJournal has the resolver keep a journal of what it mints. It must be called before the resolver is used.
 func (r *Resolver) SetJournal(j Journal) { r.journal = j }
 
+// SetOther has the resolver ask find for the sources of schemes that it has none for, of which there may be none: nil. It must be called
+// before the resolver is used.
+func (r *Resolver) SetOther(find func(scheme string) Source) { r.other = find }
+
+// source is that of a scheme, or nil.
+func (r *Resolver) source(scheme string) Source {
+	if s, ok := r.sources[scheme]; ok || r.other == nil {
+		return s
+	}
+	return r.other(scheme)
+}
+
 // Minter is the source of a scheme, if that is one that mints.
 func (r *Resolver) Minter(scheme string) (Minter, bool) {
-	m, ok := r.sources[scheme].(Minter)
+	m, ok := r.source(scheme).(Minter)
 	return m, ok
 }
 
@@ -81,7 +94,19 @@ func (r *Resolver) Schemes() []string { return r.schemes }
 
 // Check returns an error that wraps ErrUnknownScheme if there is no source for ref.
 func (r *Resolver) Check(ref Ref) error {
-	return CheckScheme(ref, r.schemes)
+	_, err := r.find(ref)
+	return err
+}
+
+func (r *Resolver) find(ref Ref) (Source, error) {
+	if s := r.source(ref.Scheme); s != nil {
+		return s, nil
+	}
+	err := CheckScheme(ref, r.schemes)
+	if se, ok := errors.AsType[*SyntaxError](err); ok && r.other != nil {
+		se.Try += "; an executable tightlip-source-NAME on PATH makes NAME: another"
+	}
+	return nil, err
 }
 
 // CheckScheme returns a [*SyntaxError] that wraps ErrUnknownScheme unless the scheme of ref is one of known.
@@ -105,10 +130,11 @@ func CheckScheme(ref Ref, known []string) error {
 // An empty value is an error, whatever the source says: an engine would deliver it silently.
 // The error is a [*ResolveError], or a [*SyntaxError] if there is no such source.
 func (r *Resolver) Resolve(ctx context.Context, ref Ref) (*Lease, error) {
-	if err := r.Check(ref); err != nil {
+	source, err := r.find(ref)
+	if err != nil {
 		return nil, err
 	}
-	lease, err := r.sources[ref.Scheme].Resolve(ctx, ref)
+	lease, err := source.Resolve(ctx, ref)
 	if err == nil && lease.Value.Len() == 0 {
 		err = errors.Join(ErrEmpty, lease.revoke(ctx))
 	}

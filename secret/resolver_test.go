@@ -63,6 +63,33 @@ func TestResolveUnknownScheme(t *testing.T) {
 	}
 }
 
+func TestOther(t *testing.T) {
+	r := secret.NewResolver(table{"a", map[string]*secret.Lease{"x": lease("1", nil)}})
+	r.SetOther(func(scheme string) secret.Source {
+		switch scheme {
+		case "a":
+			t.Error("asked for a source that is there")
+		case "b":
+			return table{"b", map[string]*secret.Lease{"x": lease("22", nil)}}
+		}
+		return nil
+	})
+	for ref, want := range map[string]int{"a:x": 1, "b:x": 2} {
+		got, err := r.Resolve(t.Context(), mustParse(t, ref))
+		if err != nil || got.Value.Len() != want || r.Check(mustParse(t, ref)) != nil {
+			t.Errorf("%s: got %v, %v", ref, got, err)
+		}
+	}
+	_, err := r.Resolve(t.Context(), mustParse(t, "c:x"))
+	se, ok := errors.AsType[*secret.SyntaxError](err)
+	if want := "known are a:; an executable tightlip-source-NAME on PATH makes NAME: another"; !ok || se.Hint() != want {
+		t.Errorf("got %v, want the hint %q", err, want)
+	}
+	if _, ok := r.Minter("c"); ok {
+		t.Error("there is a minter for a scheme without a source")
+	}
+}
+
 func TestResolveEmpty(t *testing.T) {
 	revoked := false
 	empty := lease("", func(context.Context) error { revoked = true; return nil })

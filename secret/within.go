@@ -2,16 +2,9 @@ package secret
 
 import (
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 )
-
-// asWritten are the schemes whose references are not taken apart: what looks like another reference in them is none.
-var asWritten = []string{SchemeFile, SchemeEnv, SchemeStdin, "cmd", "fd"}
-
-// withPaths are the schemes whose references begin with the path of a file.
-var withPaths = []string{"age", "sops", "ssh-cert"}
 
 // Within lists the schemes of the references within a reference, such as that of the key of github-app:1/2?key=file:app.pem. Also
 // something else that has their form is among them.
@@ -49,44 +42,4 @@ func innerRef(pair string) (Ref, bool) {
 	}
 	ref, err := ParseRef(text)
 	return ref, err == nil
-}
-
-// withinIn is In for references that are no file's: their own path, and files within them.
-func (r Ref) withinIn(dir string) (Ref, error) {
-	if slices.Contains(asWritten, r.Scheme) {
-		return r, nil
-	}
-	rest, field, hasField := strings.Cut(r.Rest, "#")
-	path, query, hasQuery := strings.Cut(rest, "?")
-	if slices.Contains(withPaths, r.Scheme) && !isPlaced(path) {
-		path = filepath.Join(dir, path)
-	}
-	pairs := strings.Split(query, "&")
-	for i, pair := range pairs {
-		ref, ok := innerRef(pair)
-		if !ok || ref.Scheme != SchemeFile {
-			continue
-		}
-		placed, err := ref.In(dir)
-		if err != nil {
-			return Ref{}, err
-		}
-		key, _, _ := strings.Cut(pair, "=")
-		pairs[i] = key + "=" + readable.Replace(url.QueryEscape(placed.String()))
-	}
-	if hasQuery {
-		path += "?" + strings.Join(pairs, "&")
-	}
-	if hasField {
-		path += "#" + field
-	}
-	return Ref{Scheme: r.Scheme, Rest: path}, nil
-}
-
-// readable leaves what needs no escape in a query as it is.
-var readable = strings.NewReplacer("%2F", "/", "%3A", ":", "%7E", "~")
-
-// isPlaced tells whether a path is the same from everywhere.
-func isPlaced(path string) bool {
-	return filepath.IsAbs(path) || path == "~" || strings.HasPrefix(path, "~/")
 }

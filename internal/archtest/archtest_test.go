@@ -32,6 +32,11 @@ var layers = []struct {
 	{"secret/source/fd", []string{"secret"}},
 	{"secret/source/file", []string{"secret", "internal/suggest"}},
 	{"secret/journal", []string{"secret", "internal/lockfile"}},
+	{"secret/source/netrc", []string{"secret", "secret/source/file"}},
+	{"secret/source/dockerlogin", []string{"secret", "secret/source/command", "secret/source/file"}},
+	{"secret/source/agefile", []string{"secret", "secret/source/file"}},
+	{"secret/source/provider", []string{"secret", "secret/source/command"}},
+	{"secret/source/tool", []string{"secret", "secret/source/command", "secret/source/file"}},
 	{"secret/source/web", []string{"secret"}},
 	{"secret/source/minter", []string{"secret", "secret/source/web"}},
 	{"secret/source/all", []string{"secret", "secret/source"}},
@@ -69,6 +74,7 @@ var layers = []struct {
 	{"internal/archtest", nil},
 	{"internal/quickstart", nil},
 	{"internal/corpus", nil},
+	{"internal/storetest", nil},
 	{"internal/enginetest", []string{"broker/shimbin"}},
 	{"internal/cli", []string{"broker", "build", "conformance", "dockerfile", "finding", "image", "internal/config", "internal/redact", "lint", "proof", "report", "scan", "secret"}},
 	{"cmd/tightlip", []string{"internal/cli", "internal/quickstart"}},
@@ -83,14 +89,17 @@ var openers = []string{
 	"secret", "secret/secrettest",
 	"secret/source/web",                           // puts credentials into headers
 	"secret/source/command", "secret/source/file", // drop a newline, select a key
-	"secret/source/web",     // authenticates its calls
-	"secret/source/minter",  // signs with keys
-	"proof",                 // makes needles
-	"build",                 // fingerprints for rebuild=on-change
-	"build/engine/buildkit", // hands values to BuildKit
-	"build/engine/podman",   // hands values to podman and buildah
-	"broker",                // hands values to steps
-	"broker/gate",           // attaches values to requests
+	"secret/source/minter",      // signs with keys
+	"secret/source/agefile",     // decrypts
+	"secret/source/netrc",       // finds a host
+	"secret/source/tool",        // takes a line
+	"secret/source/dockerlogin", // finds a registry
+	"proof",                     // makes needles
+	"build",                     // fingerprints for rebuild=on-change
+	"build/engine/buildkit",     // hands values to BuildKit
+	"build/engine/podman",       // hands values to podman and buildah
+	"broker",                    // hands values to steps
+	"broker/gate",               // attaches values to requests
 }
 
 // load type-checks the packages of the module, without their tests. It takes seconds, so the tests share it.

@@ -52,8 +52,8 @@ A secret is docker's --secret, or comes from a reference:
 
   --secret id=npm,src=FILE             a file, as it is
   --secret id=npm,env=VARIABLE         an environment variable
-  --secret id=npm,from=REFERENCE       file:PATH, file:PATH#KEY (of a dotenv, JSON or YAML file), env:NAME,
-                                       cmd:COMMAND, fd:NUMBER, or - for standard input
+  --secret id=npm,from=REFERENCE       file:PATH, file:PATH#KEY (of a dotenv, JSON, YAML, TOML or INI file),
+                                       env:NAME, cmd:COMMAND, fd:NUMBER, - for standard input, and more: docs/sources.md
   --secret id=npm                      what tightlip.yaml says, else the variable npm, else the file npm
   --secret …,rebuild=on-change         a changed value runs the steps that mount it again
   --secret …,deliver=build-arg         the build argument of that name, for builders that can do nothing else: only what is minted,

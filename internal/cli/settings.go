@@ -26,7 +26,7 @@ func (a *app) load(flags map[string]string) (*config.Config, error) {
 	if len(a.global.allowSource) > 0 {
 		flags["allow-source"] = strings.Join(a.global.allowSource, ",")
 	}
-	return config.Load(config.Options{Dir: dir, Environ: os.Environ(), Flags: flags, Schemes: a.resolver(false).Schemes()})
+	return config.Load(config.Options{Dir: dir, Environ: os.Environ(), Flags: flags, Check: a.resolver(false).Check})
 }
 
 // resolver knows all sources. Without stdin, - finds nothing and commands cannot read what is meant for the build.
@@ -35,7 +35,7 @@ func (a *app) resolver(stdin bool) *secret.Resolver {
 	if stdin {
 		o.Stdin = a.streams.In
 	}
-	return secret.NewResolver(all.Sources(o)...)
+	return all.Resolver(o)
 }
 
 // minting is a resolver that keeps a journal of what it mints.

@@ -41,9 +41,9 @@ type Config struct {
 	BrokerPass []gate.Origin // what the broker may reach without a credential
 	Agents     []Agent       // what SSH agents may sign for
 	userFile   string
-	project    *project          // nil: there is none
-	schemes    []string          // those that are known
-	origins    map[string]Origin // by setting name
+	project    *project               // nil: there is none
+	check      func(secret.Ref) error // nil: there is a source for any reference
+	origins    map[string]Origin      // by setting name
 }
 
 // Secret is an entry of a file's secrets. It is used if a flag asks for its id, or if steps use it through the broker.
@@ -70,7 +70,9 @@ type Options struct {
 	Dir     string            // the working directory, absolute; the search for the project's file begins here
 	Environ []string          // as os.Environ returns it
 	Flags   map[string]string // the flags that were given, by name without dashes; lists are joined by commas
-	Schemes []string          // what references may begin with; empty: anything
+
+	// Check says whether there is a source for a reference. nil: there is one for any.
+	Check func(secret.Ref) error
 }
 
 // Load merges, in descending precedence: flags, TIGHTLIP_* variables, the project's tightlip.yaml, the user's config.yaml
@@ -80,7 +82,7 @@ type Options struct {
 // the root of the repository, or of the file system outside of one. The user's file is $XDG_CONFIG_HOME/tightlip/config.yaml.
 // All that is wrong is reported at once, each as an [*Error] in the joined error.
 func Load(opts Options) (*Config, error) {
-	l := loader{opts: opts, env: environment(opts.Environ), config: &Config{origins: map[string]Origin{}, schemes: opts.Schemes}}
+	l := loader{opts: opts, env: environment(opts.Environ), config: &Config{origins: map[string]Origin{}, check: opts.Check}}
 	l.checkNames()
 	l.defaults()
 	if dir := baseDir("XDG_CONFIG_HOME", ".config")(l.env); dir != "" {
@@ -230,7 +232,7 @@ func (l *loader) file(path string, kind Kind, mustExist bool) {
 	if kind == FromProject {
 		l.config.project = newProject(path, data)
 	}
-	parsed, errs := parse(data, from, l.opts.Schemes)
+	parsed, errs := parse(data, from, l.opts.Check)
 	l.errs = append(l.errs, errs...)
 	for _, v := range parsed.values {
 		l.apply(v.setting, v.text, v.origin)

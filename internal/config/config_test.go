@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tightlip/tightlip/internal/config"
+	"github.com/tightlip/tightlip/secret"
 	"github.com/tightlip/tightlip/secret/secrettest"
 )
 
@@ -163,13 +164,15 @@ func TestErrors(t *testing.T) {
 		{head + "engine: {keep: -1s}\n", "tightlip.yaml:2:16: engine.keep must be a duration such as 0s, 90s or 5m"},
 	} {
 		_, opts := tree(t, map[string]string{projectFile: tt.file})
-		opts.Schemes = []string{"env", "file"}
+		opts.Check = known
 		_, err := config.Load(opts)
 		if err == nil || err.Error() != tt.want {
 			t.Errorf("%q\ngot  %v\nwant %s", tt.file, err, tt.want)
 		}
 	}
 }
+
+func known(ref secret.Ref) error { return secret.CheckScheme(ref, []string{"env", "file"}) }
 
 func TestAllErrorsAtOnce(t *testing.T) {
 	dir, opts := tree(t, map[string]string{
@@ -220,7 +223,7 @@ func TestErrorsQuoteNoValue(t *testing.T) {
 		"engine: {keep: VALUE, cache: VALUE}", "version: VALUE", "VALUE", "[VALUE", "- VALUE", "VALUE: 1",
 	} {
 		_, opts := tree(t, map[string]string{projectFile: strings.ReplaceAll(file, "VALUE", string(canary))})
-		opts.Schemes = []string{"env", "file"}
+		opts.Check = known
 		_, err := config.Load(opts)
 		ce, ok := errors.AsType[*config.Error](err)
 		if !ok || secrettest.Leak(err.Error()+ce.Hint(), canary) != "" {

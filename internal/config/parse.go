@@ -28,8 +28,8 @@ type value struct {
 }
 
 // parse reads a file that comes from the given place. It returns all that is wrong, and what is right besides.
-func parse(data []byte, from Origin, schemes []string) (parsed, []error) {
-	p := parser{from: from, schemes: schemes}
+func parse(data []byte, from Origin, check func(secret.Ref) error) (parsed, []error) {
+	p := parser{from: from, check: check}
 	if root := p.document(data); root != nil {
 		p.top(root)
 	}
@@ -38,9 +38,9 @@ func parse(data []byte, from Origin, schemes []string) (parsed, []error) {
 
 type parser struct {
 	parsed
-	from    Origin
-	schemes []string
-	errs    []error
+	from  Origin
+	check func(secret.Ref) error // nil: there is none
+	errs  []error
 }
 
 // fail notes an error at a node, or about the whole file if that is nil.
@@ -271,8 +271,8 @@ func (p *parser) ref(node *yaml.Node) secret.Ref {
 		return secret.Ref{}
 	}
 	ref, err := secret.ParseRef(node.Value)
-	if err == nil && len(p.schemes) > 0 {
-		err = secret.CheckScheme(ref, p.schemes)
+	if err == nil && p.check != nil {
+		err = p.check(ref)
 	}
 	if err != nil {
 		try := ""

@@ -41,7 +41,7 @@ func (c *Config) Complete(spec secret.Spec, lookup func(string) (string, bool)) 
 }
 
 // harmless are the schemes that neither run anything nor reach the network.
-var harmless = []string{secret.SchemeFile, secret.SchemeEnv, secret.SchemeStdin, "fd"}
+var harmless = []string{secret.SchemeFile, secret.SchemeEnv, secret.SchemeStdin, "fd", "netrc", "age"}
 
 func (c *Config) allowed(s Secret) error {
 	scheme := c.refused(s.Ref)

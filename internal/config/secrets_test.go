@@ -65,6 +65,22 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// TestHarmless has the schemes of a project's file that neither run anything nor reach the network.
+func TestHarmless(t *testing.T) {
+	for _, tt := range []struct {
+		ref string
+		ok  bool
+	}{
+		{"file:x", true}, {"env:X", true}, {"fd:3", true}, {"-", true}, {"netrc:git.corp.example", true}, {"age:x.age", true},
+		{"cmd:x", false}, {"docker-credential:registry.corp.example", false}, {"pass:x", false}, {"sops:x", false}, {"keyring:a/b", false}, {"on-path:x", false},
+	} {
+		_, opts := tree(t, map[string]string{stop: "", projectFile: "version: 1\nsecrets: {x: {from: '" + tt.ref + "'}}\n"})
+		if _, err := load(t, opts).Complete(secret.Spec{ID: "x"}, os.LookupEnv); (err == nil) != tt.ok {
+			t.Errorf("%s: %v", tt.ref, err)
+		}
+	}
+}
+
 func TestProjectNeedsLeave(t *testing.T) {
 	dir, opts := tree(t, map[string]string{stop: "", projectFile: "version: 1\nsecrets: {pip: {from: 'cmd:pass x'}, v: {from: 'vault:a#b'}}\n"})
 	complete := func(id string) error {

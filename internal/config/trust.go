@@ -88,9 +88,11 @@ func (c *Config) refused(ref secret.Ref) string {
 		return ref.Scheme
 	}
 	for _, scheme := range ref.Within() {
-		if !may(scheme) && (slices.Contains(harmless, ref.Scheme) || slices.Contains(c.schemes, scheme)) {
+		if !may(scheme) && (slices.Contains(harmless, ref.Scheme) || c.known(secret.Ref{Scheme: scheme, Rest: "x"})) {
 			return scheme
 		}
 	}
 	return ""
 }
+
+func (c *Config) known(ref secret.Ref) bool { return c.check == nil || c.check(ref) == nil }

@@ -10,11 +10,13 @@ import (
 	"github.com/tightlip/tightlip/secret"
 )
 
-var known = []string{"file", "env", "cmd", "github-app", "vault"}
+func someSources(ref secret.Ref) error {
+	return secret.CheckScheme(ref, []string{"file", "env", "cmd", "github-app", "vault"})
+}
 
 func loadIn(t *testing.T, dir string, environ ...string) *config.Config {
 	t.Helper()
-	c, err := config.Load(config.Options{Dir: dir, Environ: append(environ, "HOME="+dir), Schemes: known})
+	c, err := config.Load(config.Options{Dir: dir, Environ: append(environ, "HOME="+dir), Check: someSources})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +63,7 @@ func TestTrust(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(other, "tightlip.yaml"), data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	elsewhere, err := config.Load(config.Options{Dir: other, Environ: []string{"HOME=" + dir}, Schemes: known})
+	elsewhere, err := config.Load(config.Options{Dir: other, Environ: []string{"HOME=" + dir}, Check: someSources})
 	if err != nil || complete(elsewhere) == nil {
 		t.Errorf("the same text at another place is trusted, %v", err)
 	}

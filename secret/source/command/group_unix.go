@@ -16,15 +16,15 @@ import (
 //
 // A background group that reads from the terminal is stopped, and a password manager that asks for a password there
 // would hang. So while we are in the foreground ourselves, the command gets the terminal, and we take it back after.
-func (s *Source) inGroup(cmd *exec.Cmd) error {
+func (r *Runner) inGroup(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return run(cmd) // there is no terminal
 	}
 	defer func() { _ = tty.Close() }()
-	s.terminal.Lock()
-	defer s.terminal.Unlock()
+	r.terminal.Lock()
+	defer r.terminal.Unlock()
 	fd := int(tty.Fd())
 	if group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP); err != nil || group != unix.Getpgrp() {
 		return run(cmd)

@@ -17,6 +17,11 @@ type Source struct {
 // Scheme implements secret.Source.
 func (Source) Scheme() string { return secret.SchemeEnv }
 
+// About implements secret.Described.
+func (Source) About() secret.About {
+	return secret.About{Form: "env:NAME", What: "an environment variable", Example: "env:NPM_TOKEN"}
+}
+
 // Resolve implements secret.Source.
 func (s Source) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, error) {
 	if err := ctx.Err(); err != nil {

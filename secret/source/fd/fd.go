@@ -40,6 +40,14 @@ type streams struct {
 // Scheme implements secret.Source.
 func (s source) Scheme() string { return s.scheme }
 
+// About implements secret.Described.
+func (s source) About() secret.About {
+	if s.scheme == secret.SchemeStdin {
+		return secret.About{Form: "-", What: "standard input", Example: "-"}
+	}
+	return secret.About{Form: "fd:NUMBER", What: "a file descriptor that was inherited", Example: "fd:3"}
+}
+
 // Resolve implements secret.Source.
 func (s source) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, error) {
 	if err := ctx.Err(); err != nil {

@@ -26,22 +26,12 @@ func (envText) child(string) (node, bool) { return nil, false }
 func (envText) keys() []string            { return nil }
 func (t envText) text() (string, error)   { return string(t), nil }
 
-// assignment is the start of a line up to the value.
-var assignment = regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=`)
-
-// looksLikeDotenv reports whether the first line that is not empty or a comment assigns a variable.
-func looksLikeDotenv(text string) bool {
-	for line := range strings.Lines(text) {
-		if !isBlank(line) {
-			return assignment.MatchString(line)
-		}
-	}
-	return false
-}
+// assignment is the start of a line up to the value. npm's files have names such as //npm.corp.example/:_authToken.
+var assignment = regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*|(?://|@)[^\s=]+)[ \t]*=`)
 
 func isBlank(line string) bool {
 	line = strings.TrimSpace(line)
-	return line == "" || line[0] == '#'
+	return line == "" || line[0] == '#' || line[0] == ';'
 }
 
 // parseDotenv reads lines of NAME=VALUE, with export before them or not. The last of equal names counts.

@@ -17,9 +17,9 @@ import (
 // Source resolves file:PATH and file:PATH#KEY.
 //
 // PATH may begin with ~/ for the home directory; variables in it are not expanded, and \# stands for #. Without KEY the
-// value is the file's bytes as they are, a trailing newline included, as docker does. With KEY, the file is JSON, YAML
-// or dotenv by its content, and KEY is a key of it, or keys joined by dots; of keys that contain dots the longest wins.
-// A file of more than [secret.MaxSize] bytes is an error.
+// value is the file's bytes as they are, a trailing newline included, as docker does. With KEY, the file is JSON, YAML,
+// TOML, INI or dotenv by its content, and KEY is a key of it, or keys and the numbers of list items from 0 joined by dots; of keys
+// that contain dots the longest wins. A file of more than [secret.MaxSize] bytes is an error.
 type Source struct {
 	// Dir is where relative paths start. Empty: the working directory.
 	Dir string
@@ -39,28 +39,49 @@ func (s Source) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, err
 			Ref: ref, Problem: fmt.Sprintf("%s lacks its path or its key", ref), Try: "write file:PATH or file:PATH#KEY",
 		}
 	}
-	value, err := s.read(ctx, path)
+	value, err := s.Read(ctx, ref, path)
 	if err != nil {
-		return nil, explain(ref, path, err)
+		return nil, err
 	}
 	if hasKey {
-		if value, err = Select(value, key); err != nil {
-			return nil, explainKey(ref, path, err)
+		if value, err = Select(ref, path, value, key); err != nil {
+			return nil, err
 		}
 	}
 	return &secret.Lease{Value: value, ID: ref.String()}, nil
 }
 
-func (s Source) read(ctx context.Context, path string) (secret.Value, error) {
-	path, err := s.locate(path)
-	if err != nil {
-		return secret.Value{}, err
+// About implements secret.Described.
+func (Source) About() secret.About {
+	return secret.About{
+		Form: "file:PATH or file:PATH#KEY", What: "a file, or a key of one that is JSON, YAML, TOML, INI or dotenv", Example: "file:.env#NPM_TOKEN",
 	}
-	return secret.Read(ctx, func() (io.ReadCloser, error) { return open(path) })
 }
 
-// locate turns the path of a reference into one the system understands.
-func (s Source) locate(path string) (string, error) {
+// Read seals the file at the path that is in ref, for other sources that look into files, too.
+func (s Source) Read(ctx context.Context, ref secret.Ref, path string) (secret.Value, error) {
+	located, err := s.Locate(path)
+	if err != nil {
+		return secret.Value{}, explain(ref, path, err)
+	}
+	value, err := secret.Read(ctx, func() (io.ReadCloser, error) { return open(located) })
+	if err != nil {
+		return secret.Value{}, explain(ref, path, err)
+	}
+	return value, nil
+}
+
+// Select is what key stands for in the content of the file at path.
+func Select(ref secret.Ref, path string, content secret.Value, key string) (secret.Value, error) {
+	value, err := selectKey(path, content, key)
+	if err != nil {
+		return secret.Value{}, explainKey(ref, path, err)
+	}
+	return value, nil
+}
+
+// Locate turns the path of a reference into one the system understands.
+func (s Source) Locate(path string) (string, error) {
 	if path == "~" || strings.HasPrefix(path, "~/") {
 		home, err := os.UserHomeDir()
 		if err != nil {

@@ -37,7 +37,7 @@ func TestContract(t *testing.T) {
 			Broken: func(t *testing.T, value []byte) []secret.Ref {
 				var refs []secret.Ref
 				for _, content := range []string{
-					"%s", "A=1\n%s", "A=1\nB='%s", "A=1\nB='%s' x", `{"%s"`, `{"a": %s}`, `{"A": {"B": "%s"}}`, "a: *%s\n", "a: [%s", "- %s", "a: {b: %s}\n",
+					"%s", "A=1\n%s", "A=1\nB='%s", "A=1\nB='%s' x", `{"%s"`, `{"a": %s}`, `{"A": {"B": "%s"}}`, "a: *%s\n", "a: [%s", "- %s", "a: {b: %s}\n", "[a]\n%s", "[a]\nb = '%s", "[%s", "[a]\nb = %s\n",
 				} {
 					ref := put(t, fmt.Appendf(nil, content, value))
 					ref.Rest += "#a"
@@ -56,6 +56,9 @@ func TestKey(t *testing.T) {
 		"none: ~\nlist: [x]\nempty: ''\nblock: |\n  one\n  two\nEQ=1: odd\n"
 	dotenvFile := "\n# a comment=1\nTOKEN=t3\nexport EXPORTED = spaced out  # comment\nEMPTY=\nHASH=a#b\nHASH1=#b\nCR=cr\r\n" +
 		"SINGLE='lit\\n$X # '\nDOUBLE=\"a\\nb\\\"c\\$d\\x\" # comment\nMULTI=\"line 1\nline 2\n\"\nAFTER=after\nTWICE=1\nTWICE=2\nDOT.TED-KEY=dk\nURL=https://u:p@h/?a=b\n"
+	tomlFile := "# c\ntoken = \"t4\"\n[registries.corp]\ntoken = \"Bearer x\"\nn = 42\nx = 1.5\nday = 1979-05-27\non = true\nlist = ['a', 'b']\n" +
+		"many = \"\"\"\none\ntwo\n\"\"\"\n[registries.\"b.c\"]\ntoken = 'quoted'\n[[source]]\npassword = 'first'\n[[source]]\npassword = 'second'\n"
+	iniFile := "; c\n[default]\naws_secret_access_key = se/cr+et=\n\n[profile b]\r\naws_secret_access_key=of b\r\nlist = one\n  two\ncolon: c=d\n"
 	for _, tt := range []struct{ content, key, want string }{
 		{jsonFile, "token", "t1"},
 		{jsonFile, "a.b.c", "exact"},
@@ -65,6 +68,8 @@ func TestKey(t *testing.T) {
 		{jsonFile, "esc", "a\nbé"},
 		{jsonFile, "auths.https://r.example/v1/.auth", "docker"},
 		{`{"a": {"b": {"c": "nested"}, "b.c": "dotted"}}`, "a.b.c", "dotted"},
+		{jsonFile, "list.0", "x"},
+		{`[{"a": "in a list"}]`, "0.a", "in a list"},
 		{`{"a": {"b": {"c": "nested"}}, "a.b": {"d": "x"}}`, "a.b.c", "nested"},
 		{"\ufeff \n" + `{"token": "bom"}`, "token", "bom"},
 		{yamlFile, "token", "t2"},
@@ -75,6 +80,24 @@ func TestKey(t *testing.T) {
 		{yamlFile, "yes", "on"},
 		{yamlFile, "block", "one\ntwo\n"},
 		{yamlFile, "EQ=1", "odd"},
+		{yamlFile, "list.0", "x"},
+		{tomlFile, "token", "t4"},
+		{tomlFile, "registries.corp.token", "Bearer x"},
+		{tomlFile, "registries.b.c.token", "quoted"},
+		{tomlFile, "registries.corp.n", "42"},
+		{tomlFile, "registries.corp.x", "1.5"},
+		{tomlFile, "registries.corp.day", "1979-05-27"},
+		{tomlFile, "registries.corp.on", "true"},
+		{tomlFile, "registries.corp.many", "one\ntwo\n"},
+		{tomlFile, "registries.corp.list.1", "b"},
+		{tomlFile, "source.0.password", "first"},
+		{tomlFile, "source.1.password", "second"},
+		{"[a]\nb = 'x'\n", "a.b", "x"},
+		{iniFile, "default.aws_secret_access_key", "se/cr+et="},
+		{iniFile, "profile b.aws_secret_access_key", "of b"},
+		{iniFile, "profile b.list", "one\ntwo"},
+		{iniFile, "profile b.colon", "c=d"},
+		{"; a comment\n//npm.corp.example/:_authToken=npmToken\n@corp:registry=x\n", "//npm.corp.example/:_authToken", "npmToken"},
 		{"---\ntoken: first\n---\ntoken: second\n", "token", "first"},
 		{dotenvFile, "TOKEN", "t3"},
 		{dotenvFile, "EXPORTED", "spaced out"},
@@ -120,6 +143,15 @@ func TestKeyErrors(t *testing.T) {
 		{"just a token", "a", "it has no keys", nil},
 		{"- a", "a", "it has no keys", nil},
 		{"# nothing\n", "a", "it has no keys", nil},
+		{"[a]\nb = x\n", "a.c", "there is no key a.c", secret.ErrNotFound},
+		{"[a]\nb = x\n", "a", "the key a is neither", nil},
+		{"[a]\nb =\n", "a.b", "the key a.b is empty", secret.ErrEmpty},
+		{"[a]\nb = 'x\n", "a.b", "line 2 begins a quote", nil},
+		{"[a]\nb\n", "a.b", "line 2 is neither [SECTION] nor NAME=VALUE", nil},
+		{"[a]\nb = []\n", "a.b", "the key a.b is neither", nil},
+		{"['a', 'b'", "a", "looks like JSON, but is not valid", nil},
+		{`["a"]`, "1", "no key 1", secret.ErrNotFound},
+		{`["a"]`, "00", "no key 00", secret.ErrNotFound},
 		{"A=\n", "A", "the key A is empty", secret.ErrEmpty},
 		{"A=1\n\nB", "A", "line 3 is not NAME=VALUE", nil},
 		{"A='1\n2'\nB", "A", "line 3 is not NAME=VALUE", nil},
@@ -179,6 +211,18 @@ func TestHome(t *testing.T) {
 	}
 	if _, err := (file.Source{Dir: home}).Resolve(t.Context(), parse(t, "file:$HOME/.npmrc")); !errors.Is(err, secret.ErrNotFound) {
 		t.Errorf("got %v for a path with a variable, want ErrNotFound", err)
+	}
+}
+
+// TestTOMLByName has a file whose lines mean something else in dotenv.
+func TestTOMLByName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.toml")
+	write(t, path, []byte("a = \"\\u00e9\"\nb = {c = 'in a table'}\n"))
+	for key, want := range map[string]string{"a": "é", "b.c": "in a table"} {
+		lease, err := file.Source{}.Resolve(t.Context(), parse(t, "file:"+path+"#"+key))
+		if err != nil || string(lease.Value.Open()) != want {
+			t.Errorf("%s: %v", key, err)
+		}
 	}
 }
 

@@ -6,11 +6,11 @@ import (
 )
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"A=1\nB='x'", `{"a": {"b": 1}}`, "a:\n  b: c\n", "a: &x {b: *x}\n", "? ?", "export A=\"x\\n\ny\" # z"} {
+	for _, seed := range []string{"A=1\nB='x'", `{"a": {"b": 1}}`, "a:\n  b: c\n", "a: &x {b: *x}\n", "? ?", "export A=\"x\\n\ny\" # z", "[a]\nb = 1979-05-27\n[[c]]\n", "[a]\nb: x\n y\n"} {
 		f.Add(seed, "a.b")
 	}
 	f.Fuzz(func(t *testing.T, content, key string) {
-		root, err := parse([]byte(content))
+		root, err := parse("", []byte(content))
 		if err != nil {
 			return
 		}
@@ -38,7 +38,7 @@ func FuzzDotenv(f *testing.F) {
 			quoted += string([]byte{c})
 		}
 		for _, line := range []string{"A=1\nB=" + quoted + "\"\nC=3", "# c\nexport B = " + quoted + "\" # c\r\nC='3'"} {
-			root, err := parse([]byte(line))
+			root, err := parse("", []byte(line))
 			if err != nil {
 				t.Fatalf("%v in %s", err, strconv.Quote(line))
 			}

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -28,9 +29,12 @@ func (e *keyError) Unwrap() error { return e.err }
 
 var errNotScalar = errors.New("neither a string nor a number nor a boolean")
 
-// Select returns what key stands for in JSON, YAML or dotenv text. Its error has a Hint, and holds nothing of the text but names of keys.
-func Select(content secret.Value, key string) (secret.Value, error) {
-	root, err := parse(content.Open())
+// Key returns what key stands for in text that is no file's. Its error has a Hint, and holds nothing of the text but names of keys.
+func Key(content secret.Value, key string) (secret.Value, error) { return selectKey("", content, key) }
+
+// selectKey returns what key stands for in a structured file.
+func selectKey(path string, content secret.Value, key string) (secret.Value, error) {
+	root, err := parse(path, content.Open())
 	if err != nil {
 		return secret.Value{}, err
 	}
@@ -50,16 +54,43 @@ func Select(content secret.Value, key string) (secret.Value, error) {
 	return secret.NewValue([]byte(text)), nil
 }
 
-// parse decides by content which format it is: JSON begins with a brace or bracket, dotenv with NAME=, and the rest is YAML.
-func parse(content []byte) (node, error) {
+// parse decides by content which format it is: JSON begins with a brace or bracket, TOML and INI with [SECTION], dotenv with NAME=, and
+// the rest is YAML. Lines of NAME=VALUE that dotenv does not allow may be TOML; those that mean something else there are told by name.
+func parse(path string, content []byte) (node, error) {
 	text := strings.TrimPrefix(string(content), "\ufeff")
-	switch start := strings.TrimLeft(text, " \t\r\n"); {
-	case strings.HasPrefix(start, "{"), strings.HasPrefix(start, "["):
+	start := strings.TrimLeft(text, " \t\r\n")
+	switch {
+	case strings.HasSuffix(path, ".toml"):
+		return parseTOML(text)
+	case strings.HasPrefix(start, "{"), strings.HasPrefix(start, "[") && json.Valid([]byte(text)):
 		return parseJSON(text)
-	case looksLikeDotenv(text):
-		return parseDotenv(text)
+	case firstLine(text, section.MatchString):
+		if n, err := parseTOML(text); err == nil {
+			return n, nil
+		}
+		return parseINI(text)
+	case firstLine(text, assignment.MatchString):
+		n, err := parseDotenv(text)
+		if err != nil {
+			if n, tomlErr := parseTOML(text); tomlErr == nil {
+				return n, nil
+			}
+		}
+		return n, err
+	case strings.HasPrefix(start, "["):
+		return nil, errNotJSON
 	}
 	return parseYAML(text)
+}
+
+// firstLine reports whether the first line that is not empty or a comment is of a kind.
+func firstLine(text string, is func(string) bool) bool {
+	for line := range strings.Lines(text) {
+		if !isBlank(line) {
+			return is(strings.TrimRight(line, "\r\n"))
+		}
+	}
+	return false
 }
 
 // lookup finds key, taken whole or else split at any of its dots, later ones first: in a docker config.json, auths.r.example.auth

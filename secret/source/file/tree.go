@@ -3,12 +3,62 @@ package file
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
+	"github.com/pelletier/go-toml/v2"
 	"go.yaml.in/yaml/v3"
 )
+
+// tree is what TOML and INI files hold: tables, lists and what is in them.
+type tree struct{ any }
+
+func (t tree) child(key string) (node, bool) {
+	switch v := t.any.(type) {
+	case map[string]any:
+		child, ok := v[key]
+		return tree{child}, ok
+	case []any:
+		i, ok := item(key, len(v))
+		if !ok {
+			return nil, false
+		}
+		return tree{v[i]}, true
+	}
+	return nil, false
+}
+
+func (t tree) keys() []string {
+	table, _ := t.any.(map[string]any)
+	return slices.Collect(maps.Keys(table))
+}
+
+func (t tree) text() (string, error) {
+	switch v := t.any.(type) {
+	case string:
+		return v, nil
+	case map[string]any, []any:
+		return "", errNotScalar
+	}
+	return fmt.Sprint(t.any), nil
+}
+
+// item is the number of a list's item that key is, from 0.
+func item(key string, length int) (int, bool) {
+	i, err := strconv.Atoi(key)
+	return i, err == nil && i >= 0 && i < length && strconv.Itoa(i) == key
+}
+
+func parseTOML(text string) (node, error) {
+	var doc map[string]any
+	if toml.Unmarshal([]byte(text), &doc) != nil { // its error may quote the file
+		return nil, errors.New("it looks like TOML, but is not valid")
+	}
+	return tree{doc}, nil
+}
 
 // jsonNode is decoded one level at a time, so that numbers keep their literal text.
 type jsonNode json.RawMessage
@@ -16,10 +66,12 @@ type jsonNode json.RawMessage
 func parseJSON(text string) (node, error) {
 	// encoding/json would replace invalid UTF-8, and its error would quote a character of the file.
 	if !utf8.ValidString(text) || !json.Valid([]byte(text)) {
-		return nil, errors.New("it looks like JSON, but is not valid")
+		return nil, errNotJSON
 	}
 	return jsonNode(text), nil
 }
+
+var errNotJSON = errors.New("it looks like JSON, but is not valid")
 
 func (n jsonNode) object() map[string]json.RawMessage {
 	var object map[string]json.RawMessage
@@ -30,6 +82,14 @@ func (n jsonNode) object() map[string]json.RawMessage {
 }
 
 func (n jsonNode) child(key string) (node, bool) {
+	var list []json.RawMessage
+	if json.Unmarshal(n, &list) == nil {
+		i, ok := item(key, len(list))
+		if !ok {
+			return nil, false
+		}
+		return jsonNode(list[i]), true
+	}
 	raw, ok := n.object()[key]
 	return jsonNode(raw), ok
 }
@@ -76,9 +136,18 @@ func (n yamlNode) target() yamlNode {
 }
 
 func (n yamlNode) child(key string) (node, bool) {
-	if n.Kind != yaml.MappingNode {
-		return nil, false
+	switch n.Kind {
+	case yaml.MappingNode:
+		return n.mapped(key)
+	case yaml.SequenceNode:
+		if i, ok := item(key, len(n.Content)); ok {
+			return yamlNode{n.Content[i]}.target(), true
+		}
 	}
+	return nil, false
+}
+
+func (n yamlNode) mapped(key string) (node, bool) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == key && n.Content[i].Kind == yaml.ScalarNode {
 			return yamlNode{n.Content[i+1]}.target(), true
