@@ -1,0 +1,245 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/tightlip/tightlip/internal/enginetest"
+	"github.com/tightlip/tightlip/secret/fake"
+)
+
+// issuer is a fake Gitea that a box's builds have tokens of.
+type issuer struct {
+	*fake.Gitea
+	b *enginetest.Box
+}
+
+func newIssuer(t testing.TB, b *enginetest.Box) *issuer {
+	i := &issuer{fake.NewGitea(t, enginetest.PlainCanary()), b}
+	b.Env["GITEA_PASSWORD"] = i.Password
+	return i
+}
+
+func (i *issuer) ref() string { return "gitea:" + i.URL + "?user=ci&token=env:GITEA_PASSWORD&scopes=read:repository" }
+
+func (i *issuer) secret() string { return "--secret=id=npm,from=" + i.ref() }
+
+func (i *issuer) alive() (n int) {
+	for _, token := range i.Tokens() {
+		if i.Alive(token.Value) {
+			n++
+		}
+	}
+	return n
+}
+
+// sealed wants no token, and not the password, in anything that a box holds or that was printed.
+func (i *issuer) sealed(t testing.TB, printed string) {
+	t.Helper()
+	values := []string{i.Password}
+	for _, token := range i.Tokens() {
+		values = append(values, token.Value)
+	}
+	for _, v := range values {
+		enginetest.NoTraces(t, "what was printed", printed, v)
+		enginetest.NoTracesIn(t, i.b.Dir, v)
+	}
+}
+
+// journals are the journals in a box's state folder.
+func (i *issuer) journals() []string {
+	names, _ := filepath.Glob(i.b.Env["TIGHTLIP_STATE_DIR"] + "/leases/*.jsonl")
+	return names
+}
+
+// uses mounts the secret twice.
+const uses = base + `RUN --mount=type=secret,id=npm test -s /run/secrets/npm && sha256sum < /run/secrets/npm | cut -c 1-8 > /1
+RUN --mount=type=secret,id=npm test "$(sha256sum < /run/secrets/npm | cut -c 1-8)" = "$(cat /1)" && rm /1
+`
+
+func mintedBuild(t *testing.T, b *enginetest.Box, engine string) {
+	t.Helper()
+	project(b, uses)
+	i := newIssuer(t, b)
+	args := []string{"build", "--engine", engine, i.secret(), "-t", "minted", "."}
+	if engine == "embedded" {
+		args = slices.Concat(args[:4], []string{"-o", "type=oci,dest=out.tar", "."})
+	}
+	r := b.Tightlip(args...)
+	wantCode(t, r, 0)
+	wantText(t, r.Stderr, "lease of npm (", "): revoked and verified dead", "proven: npm nowhere in the image")
+	if n := len(i.Tokens()); n != 1 || i.alive() != 0 {
+		t.Errorf("%d tokens were made, %d are alive:\n%s", n, i.alive(), strings.Join(i.Log(), "\n"))
+	}
+	if left := i.journals(); len(left) > 0 {
+		t.Errorf("left are the journals %s", left)
+	}
+	i.sealed(t, r.All())
+	// The same again comes from the cache.
+	r = b.Tightlip(args...)
+	wantCode(t, r, 0)
+	if n := len(i.Tokens()); n != 1 {
+		t.Errorf("a cached build makes a token:\n%s", r.Stderr)
+	}
+}
+
+func TestMinted(t *testing.T) {
+	onAll(t, func(t *testing.T, e engine) {
+		mintedBuild(t, e.box(t), e.name)
+	})
+	onEachTool(t, func(t *testing.T, tool string, b *enginetest.Box, _ *enginetest.Podman) { mintedBuild(t, b, tool) })
+}
+
+func TestMintedLeak(t *testing.T) {
+	onAll(t, func(t *testing.T, e engine) {
+		b := e.box(t)
+		project(b, base+"RUN --mount=type=secret,id=npm base64 /run/secrets/npm > /config\n")
+		i := newIssuer(t, b)
+		args := []string{"build", "--engine", e.name, "--format", "json", i.secret(), "-t", "minted:leak", "."}
+		if e.name == "embedded" {
+			args = slices.Concat(args[:6], []string{"-o", "type=oci,dest=out.tar", "."})
+		}
+		r := b.Tightlip(args...)
+		wantCode(t, r, 3)
+		if o := parse(t, r); len(o.Findings) == 0 || o.Named {
+			t.Errorf("got %+v", o)
+		}
+		var leases struct {
+			Leases []struct {
+				Secret, Fate string
+				Alive        bool
+			}
+		}
+		if err := json.Unmarshal([]byte(r.Stdout), &leases); err != nil || len(leases.Leases) != 1 || leases.Leases[0].Fate != "revoked and verified dead" || leases.Leases[0].Alive {
+			t.Errorf("got %+v, %v", leases, err)
+		}
+		if i.alive() > 0 {
+			t.Error("what leaked is alive")
+		}
+	})
+}
+
+func TestMintedInterrupted(t *testing.T) {
+	onAll(t, func(t *testing.T, e engine) {
+		b := e.box(t)
+		project(b, slow)
+		i := newIssuer(t, b)
+		to := "--output=type=oci,dest=out.tar"
+		if e.inDocker() {
+			to = "--tag=minted:slow"
+		}
+		r := begin(t, b.Command(enginetest.Binary(t), "build", "--engine", e.name, "--progress", "plain", i.secret(), to, "."))
+		r.waitFor("step-has-begun")
+		if i.alive() != 1 {
+			t.Errorf("%d tokens are alive during the step", i.alive())
+		}
+		if err := r.cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		if code := r.end(); code != 130 {
+			t.Errorf("exit code %d:\n%s", code, r)
+		}
+		if i.alive() > 0 || len(i.journals()) > 0 {
+			t.Errorf("%d tokens live on, with the journals %s:\n%s", i.alive(), i.journals(), r)
+		}
+	})
+}
+
+// TestMintedKilled has a build killed, and another at work meanwhile, which reap must leave alone.
+func TestMintedKilled(t *testing.T) {
+	enginetest.NeedRoot(t)
+	t.Parallel()
+	b, other := newEmbeddedBox(t), newEmbeddedBox(t)
+	project(b, slow)
+	project(other, slow)
+	i := newIssuer(t, b)
+	other.Env["GITEA_PASSWORD"], other.Env["TIGHTLIP_STATE_DIR"] = i.Password, b.Env["TIGHTLIP_STATE_DIR"]
+	var runs []*running
+	for _, box := range []*enginetest.Box{b, other} {
+		r := begin(t, box.Command(enginetest.Binary(t), "build", "--engine", "embedded", "--progress", "plain", i.secret(), "-o", "type=oci,dest=out.tar", "."))
+		r.waitFor("step-has-begun")
+		runs = append(runs, r)
+	}
+	_ = runs[0].cmd.Process.Kill()
+	runs[0].end()
+	if i.alive() != 2 || len(i.journals()) != 2 {
+		t.Fatalf("%d tokens are alive, with the journals %s", i.alive(), i.journals())
+	}
+	for _, token := range i.Tokens() {
+		enginetest.NoTracesIn(t, b.Env["TIGHTLIP_STATE_DIR"]+"/leases", token.Value)
+	}
+	reap := b.Tightlip("reap")
+	wantCode(t, reap, 0)
+	wantText(t, reap.Stdout, "lease 1 of gitea:", ": revoked")
+	if i.alive() != 1 || len(i.journals()) != 1 {
+		t.Errorf("%d tokens are alive, with the journals %s:\n%s", i.alive(), i.journals(), reap.All())
+	}
+	if err := runs[1].cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := runs[1].end(); code != 130 || i.alive() > 0 || len(i.journals()) > 0 {
+		t.Errorf("exit code %d, %d alive, with the journals %s", code, i.alive(), i.journals())
+	}
+}
+
+// TestMintedIssuerFails wants a build to fail that cannot have its secret, even where the mount is optional.
+func TestMintedIssuerFails(t *testing.T) {
+	onAll(t, func(t *testing.T, e engine) {
+		b := e.box(t)
+		project(b, base+"RUN --mount=type=secret,id=npm true\n")
+		i := newIssuer(t, b)
+		i.Fail(fake.Fault{Status: 403})
+		args := []string{"build", "--engine", e.name, i.secret(), "-t", "minted:never", "."}
+		r := b.Tightlip(args...)
+		if r.Code == 0 {
+			t.Fatalf("it is built:\n%s", r.Stderr)
+		}
+		wantText(t, r.Stderr, "tightlip: error: ", "403")
+		if strings.Contains(r.All(), i.Bait) {
+			t.Error("the issuer's answer is shown")
+		}
+	})
+}
+
+func TestMintedArgument(t *testing.T) {
+	onAll(t, func(t *testing.T, e engine) {
+		b := e.box(t)
+		project(b, base+"ARG NPM_TOKEN\nRUN test -n \"$NPM_TOKEN\"\n")
+		i := newIssuer(t, b)
+		r := b.Tightlip("build", "--engine", e.name, "--secret=id=NPM_TOKEN,deliver=build-arg,from="+i.ref(), "-t", "minted:arg", ".")
+		wantCode(t, r, 2)
+		wantText(t, r.Stderr, "of the grade B cannot be a build argument") // it may do what the user may do
+		if len(i.Tokens()) > 0 {
+			t.Error("a token was made")
+		}
+	})
+}
+
+// TestTrust has a project's file that wants a host to be reached.
+func TestTrust(t *testing.T) {
+	b := newEmbeddedBox(t)
+	project(b, uses)
+	i := newIssuer(t, b)
+	b.Write("tightlip.yaml", fmt.Appendf(nil, "version: 1\nsecrets:\n  npm: {from: %q}\n", i.ref()))
+	args := []string{"build", "--engine", "embedded", "--secret", "id=npm", "-o", "type=oci,dest=out.tar", "."}
+	r := b.Tightlip(args...)
+	wantCode(t, r, 2)
+	wantText(t, r.Stderr, "tightlip.yaml:3:15: secret npm comes from gitea:", "may not use gitea: on its own", "hint: tightlip trust")
+	if len(i.Log()) > 0 {
+		t.Error("the issuer was asked")
+	}
+	wantText(t, b.Tightlip("trust", "--show").Stdout, "is not trusted", "line 3: secret npm from gitea:")
+	wantCode(t, b.Tightlip("trust"), 0)
+	wantCode(t, b.Tightlip(args...), 0)
+	if err := os.WriteFile(filepath.Join(b.Work, "tightlip.yaml"), fmt.Appendf(nil, "version: 1\nsecrets:\n  npm: {from: %q}  # changed\n", i.ref()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, b.Tightlip(args...), 2)
+	i.sealed(t, r.All())
+}
