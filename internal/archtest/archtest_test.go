@@ -93,6 +93,7 @@ var openers = []string{
 	"secret/source/agefile",     // decrypts
 	"secret/source/netrc",       // finds a host
 	"secret/source/tool",        // takes a line
+	"secret/source/web",         // attaches tokens to calls
 	"secret/source/dockerlogin", // finds a registry
 	"proof",                     // makes needles
 	"build",                     // fingerprints for rebuild=on-change

@@ -96,11 +96,11 @@ func owner(name string) bool {
 
 func until(t *testing.T, ready func() bool) {
 	t.Helper()
-	for range 500 {
+	for range 3000 {
 		if ready() {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	t.Fatal("not ready after 10 seconds")
+	t.Fatal("not ready after a minute")
 }

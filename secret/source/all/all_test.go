@@ -3,6 +3,8 @@ package all_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +32,44 @@ func TestAbout(t *testing.T) {
 		ref, err := secret.ParseRef(about.Example)
 		if err != nil || ref.Scheme != source.Scheme() || about.What == "" || !strings.HasPrefix(about.Form, secret.Ref{Scheme: ref.Scheme}.String()) {
 			t.Errorf("%s: %+v, %v", source.Scheme(), about, err)
+		}
+	}
+}
+
+// TestExamples runs the examples that need nothing but themselves. Those of the other sources run in their own tests.
+func TestExamples(t *testing.T) {
+	t.Setenv("NPM_TOKEN", "x")
+	for _, source := range all.Sources(all.Options{Stdin: strings.NewReader("x")}) {
+		ref, err := secret.ParseRef(source.(secret.Described).About().Example)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains([]string{"env", "cmd", "stdin"}, ref.Scheme) {
+			continue
+		}
+		if _, err := source.Resolve(t.Context(), ref); err != nil {
+			t.Errorf("%s: %v", ref, err)
+		}
+	}
+}
+
+// TestDocs reads the references in the documentation: each is one, of a scheme that there is.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/sources.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^    (?:[A-Za-z0-9].*?  +)?([a-z-]+:[^ ].*?)(?:  +[#(].*)?$`).FindAllSubmatch(text, -1)
+	if len(found) < 20 {
+		t.Errorf("found %d references only", len(found))
+	}
+	for _, m := range found {
+		ref, err := secret.ParseRef(string(m[1]))
+		if err == nil {
+			err = all.Resolver(all.Options{}).Check(ref)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", m[1], err)
 		}
 	}
 }

@@ -191,7 +191,7 @@ func registry(t *testing.T, dir string, password []byte) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _, _ = server.Process.Kill(), server.Wait() })
-	for range 500 {
+	for range 3000 {
 		if c, err := net.Dial("tcp", host); err == nil {
 			c.Close()
 			return host

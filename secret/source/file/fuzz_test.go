@@ -6,7 +6,7 @@ import (
 )
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"A=1\nB='x'", `{"a": {"b": 1}}`, "a:\n  b: c\n", "a: &x {b: *x}\n", "? ?", "export A=\"x\\n\ny\" # z", "[a]\nb = 1979-05-27\n[[c]]\n", "[a]\nb: x\n y\n"} {
+	for _, seed := range []string{"A=1\nB='x'", `{"a": {"b": 1}}`, "a: &a {<<: *a, b: {<<: *a}}\n", "a:\n  b: c\n", "a: &x {b: *x}\n", "? ?", "export A=\"x\\n\ny\" # z", "[a]\nb = 1979-05-27\n[[c]]\n", "[a]\nb: x\n y\n"} {
 		f.Add(seed, "a.b")
 	}
 	f.Fuzz(func(t *testing.T, content, key string) {

@@ -147,8 +147,31 @@ func (n yamlNode) child(key string) (node, bool) {
 	return nil, false
 }
 
+// mapped is what a mapping has under a key, or what is merged into it has. Of what is merged into that nothing is looked at: it may be
+// the mapping itself.
 func (n yamlNode) mapped(key string) (node, bool) {
+	if child, ok := n.own(key); ok {
+		return child, true
+	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].ShortTag() != "!!merge" {
+			continue
+		}
+		merged := []*yaml.Node{n.Content[i+1]}
+		if merged[0].Kind == yaml.SequenceNode {
+			merged = merged[0].Content
+		}
+		for _, m := range merged {
+			if child, ok := (yamlNode{m}).target().own(key); ok {
+				return child, true
+			}
+		}
+	}
+	return nil, false
+}
+
+func (n yamlNode) own(key string) (node, bool) {
+	for i := 0; i+1 < len(n.Content) && n.Kind == yaml.MappingNode; i += 2 {
 		if n.Content[i].Value == key && n.Content[i].Kind == yaml.ScalarNode {
 			return yamlNode{n.Content[i+1]}.target(), true
 		}
