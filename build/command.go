@@ -65,7 +65,7 @@ func RunCommand(ctx context.Context, r *CommandRequest, open func(context.Contex
 	}
 	out = &Outcome{}
 	err = program{r.Command, env, r.Out, r.Err}.do(ctx, redactor)
-	out.Leases = set.End(ctx)
+	out.Leases = t.end(ctx, set)
 	if missing := (*exec.Error)(nil); errors.As(err, &missing) {
 		err = usage("install it, or write its path", "%w", missing)
 	}

@@ -43,6 +43,8 @@ type Tools struct {
 	Progress func(bytes int64)
 	// Done is called when the proof is over; may be nil.
 	Done func()
+	// Waiting is called when something begins that may take a while, and what it returns when that is over; may be nil.
+	Waiting func(what string) (done func())
 	// Audit is called for each request that goes through the broker, by several goroutines at once; may be nil.
 	Audit func(gate.Event)
 	// AgentAudit is called for what SSH agents with a policy are asked; may be nil.
@@ -153,6 +155,14 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	return run(ctx, t, job, engine, set, dockerfile)
 }
 
+// end ends the leases of a set.
+func (t Tools) end(ctx context.Context, set *secret.Set) []secret.Ending {
+	if t.Waiting != nil {
+		defer t.Waiting("revoking what was minted")()
+	}
+	return set.End(ctx)
+}
+
 // onMint has a value masked before anybody gets it.
 func onMint(r *Request, redactor *redact.Redactor) func(id string, v secret.Value) error {
 	return func(id string, v secret.Value) error {
@@ -175,7 +185,7 @@ func run(ctx context.Context, t Tools, job Job, engine Engine, set *secret.Set, 
 	}
 	result, err := engine.Build(ctx, job)
 	out.uses(job)
-	out.Leases = set.End(ctx) // before the proof: what leaked is dead when it is told
+	out.Leases = t.end(ctx, set) // before the proof: what leaked is dead when it is told
 	if err != nil {
 		err = errors.Join(job.Handoff.Err(), err)
 	}

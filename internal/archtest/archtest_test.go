@@ -87,7 +87,6 @@ const everywhere = "internal/lazy"
 // openers lists the packages that may open a secret.Value.
 var openers = []string{
 	"secret", "secret/secrettest",
-	"secret/source/web",                           // puts credentials into headers
 	"secret/source/command", "secret/source/file", // drop a newline, select a key
 	"secret/source/minter",      // signs with keys
 	"secret/source/agefile",     // decrypts

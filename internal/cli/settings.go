@@ -96,6 +96,6 @@ func (a *app) tools(cfg *config.Config, stdin bool) (build.Tools, error) {
 	meter := newMeter(a.streams.Err, "proving")
 	return build.Tools{
 		In: a.streams.In, Resolver: a.minting(cfg, stdin), Cache: cache, StageDir: filepath.Join(cfg.CacheDir, "stage"),
-		Redacting: a.setRedactor, Progress: meter.show, Done: meter.clear,
+		Redacting: a.setRedactor, Waiting: func(what string) func() { return newMeter(a.streams.Err, what).wait() }, Progress: meter.show, Done: meter.clear,
 	}, nil
 }

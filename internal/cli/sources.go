@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/tightlip/tightlip/secret"
 	"github.com/tightlip/tightlip/secret/source/all"
+	"github.com/tightlip/tightlip/secret/source/provider"
 )
 
 // longBuild is how long a credential should live at most if it cannot be revoked: builds take less.
@@ -113,6 +114,7 @@ func (a *app) printSources(rows []sourceRow) error {
 			fmt.Fprintf(w, "  %s\t%s\n", r.Form, r.What)
 		}
 	}
+	fmt.Fprintf(w, "  NAME:ARGUMENT\twhat an executable %sNAME on PATH prints\n", provider.Prefix)
 	fmt.Fprintln(w, "\t")
 	if err := w.Flush(); err != nil {
 		return err
