@@ -29,7 +29,7 @@ type Handoff struct {
 func NewHandoff(set *secret.Set) *Handoff { return &Handoff{set: set} }
 
 // Get returns the value of a secret, and mints it if it has to be. The error wraps secret.ErrNotFound if the build has none with
-// that id; Err knows of any other.
+// that id.
 func (h *Handoff) Get(ctx context.Context, id string) (secret.Value, error) {
 	known := h.set.Has(id)
 	h.note(id, known)
@@ -43,19 +43,29 @@ func (h *Handoff) Get(ctx context.Context, id string) (secret.Value, error) {
 	}
 	lease, err := h.set.Lease(ctx, id)
 	if err != nil {
+		err = &SecretError{err}
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.failed = append(h.failed, err)
-		return secret.Value{}, &handoffError{err}
+		return secret.Value{}, err
 	}
 	return lease.Value, nil
 }
 
-// handoffError keeps a secret that cannot be minted from being taken for one that the build does not have.
-type handoffError struct{ err error }
+// SecretError is why a step did not get a secret that the build has. It keeps such a secret from being taken for one that the build does
+// not have: it wraps nothing.
+type SecretError struct{ err error }
 
 // Error implements error.
-func (e *handoffError) Error() string { return e.err.Error() }
+func (e *SecretError) Error() string { return e.err.Error() }
+
+// Hint is what to type to solve the problem, or "".
+func (e *SecretError) Hint() string {
+	if h, ok := errors.AsType[*secret.ResolveError](e.err); ok {
+		return h.Hint()
+	}
+	return ""
+}
 
 func (h *Handoff) note(id string, known bool) {
 	h.mu.Lock()
@@ -69,11 +79,18 @@ func (h *Handoff) note(id string, known bool) {
 	}
 }
 
-// Err is why the engine did not get a secret that the build has.
-func (h *Handoff) Err() error {
+// explain adds to why a build failed that it did not get a secret which it has.
+func (h *Handoff) explain(err error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return errors.Join(h.failed...)
+	told := map[string]bool{}
+	for _, f := range h.failed {
+		if !errors.Is(err, f) && !told[f.Error()] {
+			told[f.Error()] = true
+			err = errors.Join(f, err)
+		}
+	}
+	return err
 }
 
 // ForBuilder returns what the builder itself asks for by a name of its own, for ADD or for a context, and false if the build has none.

@@ -187,7 +187,7 @@ func run(ctx context.Context, t Tools, job Job, engine Engine, set *secret.Set, 
 	out.uses(job)
 	out.Leases = t.end(ctx, set) // before the proof: what leaked is dead when it is told
 	if err != nil {
-		err = errors.Join(job.Handoff.Err(), err)
+		err = job.Handoff.explain(err)
 	}
 	needles, nerr := newNeedles(withPhantoms(job.Request.spent(toProve(job.Request, set)), job.Request))
 	if nerr != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/tightlip/tightlip/broker"
 	"github.com/tightlip/tightlip/broker/shim"
 	"github.com/tightlip/tightlip/internal/redact"
+	"github.com/tightlip/tightlip/secret"
 )
 
 // ServeRequest asks for a server of secrets alone, for builders that somebody else drives.
@@ -30,6 +31,8 @@ type ServeRequest struct {
 	Audit   func(broker.Event)
 	// Ready is called with what the variable has to hold, once the server answers. It may be nil.
 	Ready func(value string)
+	// Ended is called with what became of what was minted. It may be nil.
+	Ended func([]secret.Ending)
 	Out   io.Writer // the command's standard output, redacted
 	Err   io.Writer
 }
@@ -43,7 +46,12 @@ func Serve(ctx context.Context, r *ServeRequest, t Tools) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, set.Close(ctx)) }()
+	defer func() {
+		if endings := t.end(ctx, set); r.Ended != nil {
+			r.Ended(endings)
+		}
+		err = errors.Join(err, set.Close(ctx))
+	}()
 	needles, err := needlesFor(&Request{Secrets: r.Secrets, Prove: ProveOff}, set)
 	if err != nil {
 		return err

@@ -54,10 +54,13 @@ func (a *app) code(err error) int {
 		resolve *secret.ResolveError
 		syntax  *secret.SyntaxError
 		conf    *config.Error
+		unmade  *build.SecretError
 	)
 	switch {
 	case errors.Is(err, build.ErrLeaked), errors.Is(err, build.ErrRecorded), errors.Is(err, build.ErrPhantom), errors.Is(err, build.ErrInContext), errors.Is(err, build.ErrNotSpent):
 		return exitLeaked
+	case errors.As(err, &unmade):
+		return exitUsage
 	case errors.As(err, &failed):
 		if a.command == "build" && slices.Contains([]int{exitUsage, exitLeaked, exitInterrupted}, failed.Code) {
 			return exitFailed // of a step that ended with a code that means something else here

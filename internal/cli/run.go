@@ -13,6 +13,7 @@ import (
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/internal/config"
 	"github.com/tightlip/tightlip/secret"
+	"github.com/tightlip/tightlip/secret/source/all"
 	"github.com/tonistiigi/go-csvvalue"
 )
 
@@ -77,6 +78,18 @@ func (a *app) mintCommand() *cobra.Command {
 	flags.StringVar(&variable, "env", "TOKEN", "the `variable` that holds the value")
 	asFile := flags.Bool("as-file", false, "the variable holds the path of a file with the value")
 	o.addContext(cmd)
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		var schemes []string
+		for _, row := range sourceRows(all.Sources(all.Options{})) {
+			if row.Minted {
+				schemes = append(schemes, row.Scheme+":\t"+row.What)
+			}
+		}
+		return schemes, cobra.ShellCompDirectiveNoSpace
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		key := "env="
 		if *asFile {

@@ -26,7 +26,9 @@ func newIssuer(t testing.TB, b *enginetest.Box) *issuer {
 	return i
 }
 
-func (i *issuer) ref() string { return "gitea:" + i.URL + "?user=ci&token=env:GITEA_PASSWORD&scopes=read:repository" }
+func (i *issuer) ref() string {
+	return "gitea:" + i.URL + "?user=ci&token=env:GITEA_PASSWORD&scopes=read:repository"
+}
 
 func (i *issuer) secret() string { return "--secret=id=npm,from=" + i.ref() }
 
@@ -190,21 +192,22 @@ func TestMintedKilled(t *testing.T) {
 
 // TestMintedIssuerFails wants a build to fail that cannot have its secret, even where the mount is optional.
 func TestMintedIssuerFails(t *testing.T) {
-	onAll(t, func(t *testing.T, e engine) {
-		b := e.box(t)
-		project(b, base+"RUN --mount=type=secret,id=npm true\n")
+	fails := func(t *testing.T, b *enginetest.Box, engine string) {
+		t.Helper()
+		project(b, base+"RUN --mount=type=secret,id=npm cat /run/secrets/npm; echo went-on-$((6*7))\n")
 		i := newIssuer(t, b)
 		i.Fail(fake.Fault{Status: 403})
-		args := []string{"build", "--engine", e.name, i.secret(), "-t", "minted:never", "."}
-		r := b.Tightlip(args...)
-		if r.Code == 0 {
-			t.Fatalf("it is built:\n%s", r.Stderr)
+		r := b.Tightlip("build", "--engine", engine, i.secret(), "-t", "minted:never", ".")
+		if r.Code != 2 || strings.Contains(r.All(), "went-on-42") {
+			t.Fatalf("exit code %d, or the step goes on without its secret:\n%s", r.Code, r.Stderr)
 		}
 		wantText(t, r.Stderr, "tightlip: error: ", "403")
-		if strings.Contains(r.All(), i.Bait) {
-			t.Error("the issuer's answer is shown")
+		if n := strings.Count(r.Stderr, "403 Forbidden"); n > 3 || strings.Contains(r.All(), i.Bait) {
+			t.Errorf("the reason is told %d times, or the issuer's answer is shown:\n%s", n, r.Stderr)
 		}
-	})
+	}
+	onAll(t, func(t *testing.T, e engine) { fails(t, e.box(t), e.name) })
+	onEachTool(t, func(t *testing.T, tool string, b *enginetest.Box, _ *enginetest.Podman) { fails(t, b, tool) })
 }
 
 func TestMintedArgument(t *testing.T) {

@@ -155,7 +155,9 @@ func (b *result) buildArgs(iidfile string) []string {
 
 // solve builds, hands the secrets over meanwhile, and removes what the tool leaves.
 func (b *result) solve(ctx context.Context, args []string) (err error) {
-	h, err := b.handOver(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	h, err := b.handOver(ctx, cancel)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,9 @@ func signalGroup(cmd *exec.Cmd, _ bool) error { return cmd.Process.Kill() }
 
 type pipes struct{ args []string }
 
-func (*result) handOver(context.Context) (*pipes, error) { return nil, errors.ErrUnsupported }
+func (*result) handOver(context.Context, func(error)) (*pipes, error) {
+	return nil, errors.ErrUnsupported
+}
 
 func (*pipes) close() error { return nil }
 

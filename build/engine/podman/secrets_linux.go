@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,9 +17,10 @@ import (
 // pipes are named pipes, one for each secret, that a tool reads when a step mounts the secret: nothing of ours is on a disk, and
 // we know what was asked for.
 type pipes struct {
-	args   []string // of the tool
+	broken func(error) // ends the tool: without a secret, it would go on with an empty one
+	args   []string    // of the tool
 	paths  []string
-	ending atomic.Bool
+	ended  chan struct{} // closed once the tool has
 	wg     sync.WaitGroup
 
 	mu  sync.Mutex
@@ -28,8 +28,8 @@ type pipes struct {
 }
 
 // handOver begins to hand the secrets over.
-func (b *result) handOver(ctx context.Context) (*pipes, error) {
-	p := &pipes{}
+func (b *result) handOver(ctx context.Context, broken func(error)) (*pipes, error) {
+	p := &pipes{broken: broken, ended: make(chan struct{})}
 	n := 0
 	for _, id := range b.job.Handoff.IDs() {
 		if strings.ContainsAny(id, ",\"\n") {
@@ -59,8 +59,10 @@ func (p *pipes) serve(ctx context.Context, h *build.Handoff, id, path string) er
 		if err != nil {
 			return err
 		}
-		if p.ending.Load() {
+		select {
+		case <-p.ended:
 			return w.Close()
+		default:
 		}
 		// The next reader gets a pipe of its own: with this one, it might read on before the first has seen its end.
 		if err := replacePipe(path); err != nil {
@@ -68,7 +70,9 @@ func (p *pipes) serve(ctx context.Context, h *build.Handoff, id, path string) er
 		}
 		value, err := h.Get(ctx, id)
 		if err != nil {
-			return errors.Join(err, w.Close())
+			p.broken(err)
+			<-p.ended // what the tool reads has no end before its own
+			return w.Close()
 		}
 		_, err = w.Write(value.Open())
 		if errors.Is(err, syscall.EPIPE) { // the tool was killed
@@ -96,7 +100,7 @@ func (p *pipes) fail(err error) {
 
 // close ends the handing over. The tool must have ended.
 func (p *pipes) close() error {
-	p.ending.Store(true)
+	close(p.ended)
 	done := make(chan struct{})
 	go func() { p.wg.Wait(); close(done) }()
 	for {

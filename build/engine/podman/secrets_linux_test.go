@@ -31,7 +31,7 @@ func pathOf(spec string) string { return spec[strings.Index(spec, "src=")+len("s
 func TestPipes(t *testing.T) {
 	large := bytes.Repeat([]byte("large"), 100_000)
 	b := handoff(t, map[string][]byte{"large": large, "unread": []byte("unread")})
-	p, err := b.handOver(t.Context())
+	p, err := b.handOver(t.Context(), func(error) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestPipesEnd(t *testing.T) {
 	large := bytes.Repeat([]byte("large"), 100_000)
 	for i := range 50 {
 		b := handoff(t, map[string][]byte{"a": large, "b": large})
-		p, err := b.handOver(t.Context())
+		p, err := b.handOver(t.Context(), func(error) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func TestPipesEnd(t *testing.T) {
 }
 
 func TestPipesRefuse(t *testing.T) {
-	if _, err := handoff(t, map[string][]byte{"a,src=/etc/passwd": []byte("value")}).handOver(t.Context()); err == nil {
+	if _, err := handoff(t, map[string][]byte{"a,src=/etc/passwd": []byte("value")}).handOver(t.Context(), func(error) {}); err == nil {
 		t.Error("an id with a comma was taken")
 	}
 }
