@@ -25,6 +25,7 @@ var layers = []struct {
 	{"finding", nil},
 	{"secret", []string{"internal/suggest"}},
 	{"secret/secrettest", []string{"secret"}},
+	{"secret/fake", nil},
 	{"secret/source/command", []string{"secret"}},
 	{"secret/source/env", []string{"secret"}},
 	{"secret/source/fd", []string{"secret"}},
