@@ -79,6 +79,7 @@ const everywhere = "internal/lazy"
 var openers = []string{
 	"secret", "secret/secrettest",
 	"secret/source/command", "secret/source/file", // drop a newline, select a key
+	"secret/source/web",     // authenticates its calls
 	"proof",                 // makes needles
 	"build",                 // fingerprints for rebuild=on-change
 	"build/engine/buildkit", // hands values to BuildKit

@@ -39,6 +39,9 @@ type Client struct {
 	Auth func(ctx context.Context, r *http.Request) error  // adds the credential; nil: there is none
 	HTTP *http.Client                                      // nil: one of ours
 	Deny func(status int, header http.Header) (why string) // explains a refusal in words of the API; nil: nothing to say
+	// Means reads a refusal of an API that has one status for different things: which status it would be elsewhere, and what the API calls
+	// it. The name has to be one that the function knows, since the body may hold anything. nil: the status says it.
+	Means func(status int, body []byte) (meant int, name string)
 }
 
 // Call is one request.
@@ -138,15 +141,16 @@ func (c *Client) base() (string, error) {
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http":
 		return "", &secret.SyntaxError{Problem: "the address of " + c.Who + " is no URL", Try: "write https://HOST"}
-	case u.Scheme == "http" && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !near(u.Hostname()):
 		return "", &secret.SyntaxError{Problem: "the address of " + c.Who + " is not encrypted: only this machine's may begin with http", Try: "write https://" + u.Host}
 	}
 	return strings.TrimSuffix(c.Base, "/"), nil
 }
 
-func loopback(host string) bool {
+// near tells whether what is sent to a host stays on this machine, or on the link to what runs it: metadata servers have no TLS.
+func near(host string) bool {
 	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return host == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsLinkLocalUnicast())
 }
 
 func (c *Client) once(ctx context.Context, base string, call Call) (retry bool, wait time.Duration, err error) {
@@ -167,21 +171,32 @@ func (c *Client) once(ctx context.Context, base string, call Call) (retry bool, 
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode >= 300 {
-		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
-		e := &Error{Who: c.Who, Status: resp.StatusCode, Needs: call.Needs}
-		if c.Deny != nil {
-			e.Why = c.Deny(resp.StatusCode, resp.Header)
-		}
-		retry, wait := repeatable(resp, call.Once)
+		e := c.refusal(resp, call.Needs)
+		retry, wait := repeatable(e.Status, resp.Header, call.Once)
 		return retry, wait, e
 	}
 	return false, 0, c.decode(resp.Body, call.Into)
 }
 
+// refusal reads the body in any case, so that the connection can be used again.
+func (c *Client) refusal(resp *http.Response, needs string) *Error {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // without a body the status has to do
+	e := &Error{Who: c.Who, Status: resp.StatusCode, Needs: needs}
+	if c.Deny != nil {
+		e.Why = c.Deny(resp.StatusCode, resp.Header)
+	}
+	if c.Means != nil {
+		if meant, name := c.Means(resp.StatusCode, body); meant != 0 {
+			e.Status, e.Why = meant, name
+		}
+	}
+	return e
+}
+
 // repeatable tells whether a refusal may be another answer next time. Who asks for more patience than we have gets none.
-func repeatable(resp *http.Response, once bool) (bool, time.Duration) {
-	wait := retryAfter(resp.Header.Get("Retry-After"))
-	switch resp.StatusCode {
+func repeatable(status int, header http.Header, once bool) (bool, time.Duration) {
+	wait := retryAfter(header.Get("Retry-After"))
+	switch status {
 	case http.StatusTooManyRequests:
 		return wait <= longestWait, wait
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -132,5 +133,42 @@ func TestRedirectWithin(t *testing.T) {
 	var got []byte
 	if err := c.Do(t.Context(), web.Call{Path: "/a", Into: &got}); err != nil || string(got) != "there" {
 		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestMeans(t *testing.T) {
+	value := secrettest.Canary(t)
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(w, `{"type":"Missing","what":"%s"}`, value)
+	})
+	c.Means = func(status int, body []byte) (int, string) {
+		if status == http.StatusBadRequest && strings.Contains(string(body), `"Missing"`) {
+			return http.StatusNotFound, "Missing"
+		}
+		return 0, ""
+	}
+	err := c.Do(t.Context(), web.Call{})
+	if !errors.Is(err, secret.ErrNotFound) || err.Error() != "the store answered 404 Not Found: Missing" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTrusting(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(s.Close)
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	trusting, err := web.Trusting(authority)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (&web.Client{Who: "the store", Base: s.URL, HTTP: trusting}).Do(t.Context(), web.Call{}); err != nil {
+		t.Error(err)
+	}
+	if err := (&web.Client{Who: "the store", Base: s.URL}).Do(t.Context(), web.Call{Once: true}); err == nil {
+		t.Error("trusts an authority that it does not know")
+	}
+	if _, err := web.Trusting([]byte("x")); !errors.Is(err, web.ErrNoCertificate) {
+		t.Errorf("got %v", err)
 	}
 }
