@@ -265,3 +265,23 @@ func (f Fault) spoil(body []byte) []byte {
 	}
 	return append(bytes.TrimRight(body, "}]\n"), `,"`...)
 }
+
+// HTTP is a client that brings every request here, whatever host it is for. The server sees which one that was.
+func (f *Fake) HTTP() *http.Client {
+	return &http.Client{Transport: detour{f.server.Client().Transport, f.server.Listener.Addr().String(), f.api.TLS}}
+}
+
+type detour struct {
+	to   http.RoundTripper
+	addr string
+	tls  bool
+}
+
+func (d detour) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Host, r.URL.Host, r.URL.Scheme = r.URL.Host, d.addr, "http"
+	if d.tls {
+		r.URL.Scheme = "https"
+	}
+	return d.to.RoundTrip(r)
+}

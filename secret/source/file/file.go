@@ -44,7 +44,7 @@ func (s Source) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, err
 		return nil, explain(ref, path, err)
 	}
 	if hasKey {
-		if value, err = selectKey(value, key); err != nil {
+		if value, err = Select(value, key); err != nil {
 			return nil, explainKey(ref, path, err)
 		}
 	}

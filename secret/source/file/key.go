@@ -23,12 +23,13 @@ type keyError struct {
 }
 
 func (e *keyError) Error() string { return e.problem }
+func (e *keyError) Hint() string  { return e.try }
 func (e *keyError) Unwrap() error { return e.err }
 
 var errNotScalar = errors.New("neither a string nor a number nor a boolean")
 
-// selectKey returns what key stands for in a JSON, YAML or dotenv file.
-func selectKey(content secret.Value, key string) (secret.Value, error) {
+// Select returns what key stands for in JSON, YAML or dotenv text. Its error has a Hint, and holds nothing of the text but names of keys.
+func Select(content secret.Value, key string) (secret.Value, error) {
 	root, err := parse(content.Open())
 	if err != nil {
 		return secret.Value{}, err
