@@ -31,6 +31,11 @@ var layers = []struct {
 	{"secret/source/fd", []string{"secret"}},
 	{"secret/source/file", []string{"secret", "internal/suggest"}},
 	{"secret/source/web", []string{"secret"}},
+	{"secret/source/jwt", []string{"secret"}},
+	{"secret/source/cloud", []string{"secret", "secret/source/jwt", "secret/source/web"}},
+	{"secret/source/vault", []string{"secret", "secret/source/web"}},
+	{"secret/source/identity", []string{"secret", "secret/source/jwt", "secret/source/web"}},
+	{"secret/source/store", []string{"secret", "secret/source/cloud", "secret/source/file", "secret/source/vault", "secret/source/web"}},
 	{"secret/source/all", []string{"secret", "secret/source"}},
 	{"broker/shim", nil},
 	{"broker/shimbin", nil},
@@ -80,6 +85,10 @@ var openers = []string{
 	"secret", "secret/secrettest",
 	"secret/source/command", "secret/source/file", // drop a newline, select a key
 	"secret/source/web",     // authenticates its calls
+	"secret/source/jwt",     // signs with keys, reads when a token ends
+	"secret/source/cloud",   // sends what it logs in with, reads accounts' files
+	"secret/source/vault",   // sends what it logs in with
+	"secret/source/store",   // checksums, certificates of kubeconfigs
 	"proof",                 // makes needles
 	"build",                 // fingerprints for rebuild=on-change
 	"build/engine/buildkit", // hands values to BuildKit
