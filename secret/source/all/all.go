@@ -10,6 +10,8 @@ import (
 	"github.com/tightlip/tightlip/secret/source/env"
 	"github.com/tightlip/tightlip/secret/source/fd"
 	"github.com/tightlip/tightlip/secret/source/file"
+	"github.com/tightlip/tightlip/secret/source/identity"
+	"github.com/tightlip/tightlip/secret/source/store"
 )
 
 // Options are what the sources see of the process. The zero value has no streams and the working directory.
@@ -22,10 +24,13 @@ type Options struct {
 // Sources returns every source there is. A new one gets its line here, and its contract test next to it.
 func Sources(opts Options) []secret.Source {
 	stdin, _ := opts.Stdin.(*os.File)
-	sources := []secret.Source{
+	local := []secret.Source{
 		file.Source{Dir: opts.Dir},
 		env.Source{},
 		command.New(command.Options{Stderr: opts.Stderr, Stdin: stdin}),
 	}
-	return append(sources, fd.Sources(opts.Stdin)...)
+	local = append(local, fd.Sources(opts.Stdin)...)
+	local = append(local, identity.Sources()...)
+	// What stands in references is local, so that following them ends.
+	return append(local, store.Sources(store.Options{Resolve: secret.NewResolver(local...).Resolve})...)
 }
