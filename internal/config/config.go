@@ -41,6 +41,7 @@ type Config struct {
 	BrokerPass []gate.Origin // what the broker may reach without a credential
 	Agents     []Agent       // what SSH agents may sign for
 	userFile   string
+	schemes    []string          // that references may have
 	origins    map[string]Origin // by setting name
 }
 
@@ -77,7 +78,7 @@ type Options struct {
 // the root of the repository, or of the file system outside of one. The user's file is $XDG_CONFIG_HOME/tightlip/config.yaml.
 // All that is wrong is reported at once, each as an [*Error] in the joined error.
 func Load(opts Options) (*Config, error) {
-	l := loader{opts: opts, env: environment(opts.Environ), config: &Config{origins: map[string]Origin{}}}
+	l := loader{opts: opts, env: environment(opts.Environ), config: &Config{origins: map[string]Origin{}, schemes: opts.Schemes}}
 	l.checkNames()
 	l.defaults()
 	if dir := baseDir("XDG_CONFIG_HOME", ".config")(l.env); dir != "" {

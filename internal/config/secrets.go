@@ -41,16 +41,21 @@ func (c *Config) Complete(spec secret.Spec, lookup func(string) (string, bool)) 
 // harmless are the schemes that neither run anything nor reach the network.
 var harmless = []string{secret.SchemeFile, secret.SchemeEnv, secret.SchemeStdin, "fd"}
 
+// allowed looks at the reference and at those in it: a store may be told to log in with what a command prints.
 func (c *Config) allowed(s Secret) error {
-	scheme := s.Ref.Scheme
-	if s.Origin.Kind != FromProject || slices.Contains(harmless, scheme) || slices.Contains(c.Allow, scheme) {
+	if s.Origin.Kind != FromProject || slices.Contains(harmless, s.Ref.Scheme) {
 		return nil
 	}
-	return &Error{
-		Origin:  s.Origin,
-		Problem: "secret " + s.ID + " comes from " + s.Ref.String() + ", and a project's file may not use " + scheme + ": on its own",
-		Try:     allowHint(scheme, c.userFile),
+	for _, ref := range append([]secret.Ref{s.Ref}, s.Ref.Inner(c.schemes)...) {
+		if scheme := ref.Scheme; !slices.Contains(harmless, scheme) && !slices.Contains(c.Allow, scheme) {
+			return &Error{
+				Origin:  s.Origin,
+				Problem: "secret " + s.ID + " comes from " + s.Ref.String() + ", and a project's file may not use " + scheme + ": on its own",
+				Try:     allowHint(scheme, c.userFile),
+			}
+		}
 	}
+	return nil
 }
 
 func allowHint(scheme, userFile string) string {
