@@ -82,8 +82,9 @@ var errExpired = errors.New("has expired")
 
 func (s source) explain(ref secret.Ref, err error) error {
 	if re, ok := errors.AsType[*secret.ResolveError](err); ok {
-		re.Ref, re.Try = ref, s.try
-		return re
+		ours := *re
+		ours.Ref, ours.Try = ref, s.try
+		return &ours
 	}
 	return &secret.ResolveError{Ref: ref, Problem: "the token of " + ref.String() + " " + err.Error(), Try: s.try, Err: err}
 }

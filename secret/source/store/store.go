@@ -4,6 +4,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -79,6 +80,9 @@ func (s source) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, err
 		return nil, err
 	}
 	parts, err := ref.Parts(s.keys...)
+	if err == nil && parts.Path == "" {
+		err = &secret.SyntaxError{Problem: "a reference to " + s.scheme + ": names no secret", Try: "write " + s.about.Form}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -89,16 +93,20 @@ func (s source) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, err
 	lease := f.lease
 	lease.ID = ref.String()
 	if lease.Value, err = f.selected(); err != nil {
-		return nil, s.explain(ref, errors.Join(err, giveBack(ctx, lease)))
+		return nil, s.explain(ref, giveBack(ctx, lease, err))
 	}
 	return &lease, nil
 }
 
-func giveBack(ctx context.Context, lease secret.Lease) error {
+// giveBack ends what was made for a value that is of no use.
+func giveBack(ctx context.Context, lease secret.Lease, err error) error {
 	if lease.Revoke == nil {
-		return nil
+		return err
 	}
-	return lease.Revoke(context.WithoutCancel(ctx))
+	if failed := lease.Revoke(context.WithoutCancel(ctx)); failed != nil {
+		return fmt.Errorf("%w; and what was made could not be revoked: %w", err, failed)
+	}
+	return err
 }
 
 func (f found) selected() (value secret.Value, err error) {
@@ -120,8 +128,9 @@ func (f found) selected() (value secret.Value, err error) {
 // explain says what to type. The errors of web hold neither values nor answers, and those of stores are made here.
 func (s source) explain(ref secret.Ref, err error) error {
 	if re, ok := errors.AsType[*secret.ResolveError](err); ok {
-		re.Ref = ref
-		return re
+		ours := *re
+		ours.Ref = ref
+		return &ours
 	}
 	if _, ok := errors.AsType[*secret.SyntaxError](err); ok {
 		return err

@@ -413,7 +413,7 @@ func TestReferences(t *testing.T) {
 	for scheme, open := range worlds() {
 		w := open(t)
 		for _, rest := range map[string][]string{
-			"vault":              {"kv/ci?colour=red", "kv/ci?auth=magic", "kv/ci?auth=jwt&jwt=x", "kv/ci#"},
+			"vault":              {"kv/ci?colour=red", "kv/ci?auth=magic", "kv/ci?auth=jwt&jwt=x", "kv/ci#", "#pip", "?version=1"},
 			"openbao":            {"kv/ci?auth=magic"},
 			"aws-secretsmanager": {"ci?region=corp.example/"},
 			"aws-ssm":            {"/ci?region=EU"},

@@ -52,7 +52,7 @@ func readVault(ctx context.Context, r request, f vault.Flavour) (found, error) {
 	key := r.Field
 	if key == "" {
 		if key, err = onlyField(answer.Data); err != nil {
-			return found{}, errors.Join(err, giveBack(ctx, lease))
+			return found{}, giveBack(ctx, lease, err)
 		}
 	}
 	return found{value: secret.NewValue(answer.Data), key: key, lease: lease}, nil
@@ -68,7 +68,7 @@ func onlyField(data json.RawMessage) (string, error) {
 
 // readKV reads what the API calls MOUNT/data/PATH in version 2 of the engine, however the reference writes it.
 func readKV(ctx context.Context, c *vault.Client, r request) (vault.Answer, error) {
-	path, version, err := kvPath(ctx, c, r.Path)
+	path, version, err := kvPath(ctx, c, strings.Trim(r.Path, "/"))
 	if err != nil {
 		return vault.Answer{}, err
 	}

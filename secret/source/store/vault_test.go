@@ -38,7 +38,7 @@ func TestVaultPaths(t *testing.T) {
 			v.Put("kv/sp ace/ü", map[string]any{"pip": "seven"})
 			for rest, want := range map[string]string{
 				"kv/ci#pip": "two", "kv/data/ci#pip": "two", "kv/ci?version=1#pip": "one", "kv/data/ci?version=1#pip": "one", "kv/ci#port": "8080",
-				"kv/ci#nested.deep": "three", "kv/only": "four", "old/ci#pip": "five", "old/ci": "five", "old/data": "six", "kv/sp%20ace/%C3%BC": "seven",
+				"kv/ci#nested.deep": "three", "kv/only": "four", "old/ci#pip": "five", "old/ci": "five", "/old/ci/": "five", "old/data": "six", "kv/sp%20ace/%C3%BC": "seven",
 			} {
 				lease, err := w.source(t).Resolve(t.Context(), w.ref(rest))
 				if err != nil || string(lease.Value.Open()) != want || lease.Revoke != nil || !lease.Expires.IsZero() {
@@ -204,6 +204,11 @@ func TestVaultLeases(t *testing.T) {
 			}
 			if _, err := w.source(t).Resolve(t.Context(), w.ref("database/creds/ci"+rest+"#none")); err == nil || len(v.Living()) != 1 {
 				t.Errorf("what nobody gets is not revoked: %v, %v", v.Living(), err)
+			}
+			v.Fail(fake.Fault{Path: "revoke", Status: 400})
+			_, err = w.source(t).Resolve(t.Context(), w.ref("database/creds/ci"+rest))
+			if text := checkError(t, w, err); !strings.Contains(text, "there are several fields") || !strings.Contains(text, "could not be revoked: Vault answered 400") {
+				t.Errorf("got %s", text)
 			}
 		})
 	}
