@@ -38,6 +38,11 @@ var layers = []struct {
 	{"secret/source/provider", []string{"secret", "secret/source/command"}},
 	{"secret/source/tool", []string{"secret", "secret/source/command", "secret/source/file"}},
 	{"secret/source/web", []string{"secret"}},
+	{"secret/source/jwt", []string{"secret"}},
+	{"secret/source/cloud", []string{"secret", "secret/source/jwt", "secret/source/web"}},
+	{"secret/source/vault", []string{"secret", "secret/source/web"}},
+	{"secret/source/identity", []string{"secret", "secret/source/jwt", "secret/source/web"}},
+	{"secret/source/store", []string{"secret", "secret/source/cloud", "secret/source/file", "secret/source/vault", "secret/source/web"}},
 	{"secret/source/minter", []string{"secret", "secret/source/web"}},
 	{"secret/source/all", []string{"secret", "secret/source"}},
 	{"broker/shim", nil},
@@ -88,6 +93,10 @@ const everywhere = "internal/lazy"
 var openers = []string{
 	"secret", "secret/secrettest",
 	"secret/source/command", "secret/source/file", // drop a newline, select a key
+	"secret/source/jwt",         // signs with keys, reads when a token ends
+	"secret/source/cloud",       // sends what it logs in with, reads accounts' files
+	"secret/source/vault",       // sends what it logs in with
+	"secret/source/store",       // checksums, certificates of kubeconfigs
 	"secret/source/minter",      // signs with keys
 	"secret/source/agefile",     // decrypts
 	"secret/source/netrc",       // finds a host

@@ -43,6 +43,7 @@ func (c *Config) Complete(spec secret.Spec, lookup func(string) (string, bool)) 
 // harmless are the schemes that neither run anything nor reach the network.
 var harmless = []string{secret.SchemeFile, secret.SchemeEnv, secret.SchemeStdin, "fd", "netrc", "age"}
 
+// allowed looks at the reference and at those in it: a store may be told to log in with what a command prints.
 func (c *Config) allowed(s Secret) error {
 	scheme := c.refused(s.Ref)
 	if s.Origin.Kind != FromProject || scheme == "" || c.Trusted() {

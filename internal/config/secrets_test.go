@@ -82,7 +82,7 @@ func TestHarmless(t *testing.T) {
 }
 
 func TestProjectNeedsLeave(t *testing.T) {
-	dir, opts := tree(t, map[string]string{stop: "", projectFile: "version: 1\nsecrets: {pip: {from: 'cmd:pass x'}, v: {from: 'vault:a#b'}}\n"})
+	dir, opts := tree(t, map[string]string{stop: "", projectFile: "version: 1\nsecrets: {pip: {from: 'cmd:pass x'}, v: {from: 'vault:a?secret-id=env:X#b'}, w: {from: 'vault:a?secret-id=cmd:x#b'}}\n"})
 	complete := func(id string) error {
 		_, err := load(t, opts).Complete(secret.Spec{ID: id}, os.LookupEnv)
 		return err
@@ -109,6 +109,15 @@ func TestProjectNeedsLeave(t *testing.T) {
 	}
 	if complete("v") == nil {
 		t.Error("leave for cmd is leave for vault")
+	}
+	// Nor is leave for vault leave for a command that it logs in with.
+	opts.Flags = map[string]string{"allow-source": "vault"}
+	opts.Check = someSources
+	if err := complete("v"); err != nil {
+		t.Errorf("a store that logs in with a variable: %v", err)
+	}
+	if ce, ok := errors.AsType[*config.Error](complete("w")); !ok || !strings.Contains(ce.Error(), "may not use cmd: on its own") {
+		t.Error("a project's file runs a command by way of a store")
 	}
 	// A file that the user names is still somebody else's.
 	opts.Flags = map[string]string{"config": filepath.Join(dir, projectFile)}

@@ -4,6 +4,7 @@ package fake
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 // API is what a product adds to the core: its calls, and what its refusals look like.
 type API struct {
 	Calls map[string]func(*http.Request) Answer   // by pattern of http.ServeMux: "GET /v1/{path...}"
-	Error func(status int, message string) []byte // the body of a refusal; nil: the message alone
+	Error func(status int, message string) Answer // a refusal; nil: the message alone
 	TLS   bool                                    // with an authority of its own: see Fake.CA
 }
 
@@ -49,23 +50,34 @@ type Fake struct {
 	tokens []Token
 }
 
-// Start serves an API until the test ends.
+// New returns a fake that serves nothing yet, so that a product can have its methods called: see Serve.
+func New() *Fake { return &Fake{Bait: "bait-" + rand.Text(), ended: make(chan struct{})} }
+
+// Start returns a fake that serves an API until the test ends.
 func Start(t testing.TB, api API) *Fake {
 	t.Helper()
-	f := &Fake{Bait: "bait-" + rand.Text(), api: api, ended: make(chan struct{})}
+	f := New()
+	f.Serve(t, api)
+	return f
+}
+
+// Serve serves an API until the test ends.
+func (f *Fake) Serve(t testing.TB, api API) {
+	t.Helper()
+	f.api = api
 	mux := http.NewServeMux()
 	for pattern, call := range api.Calls {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { f.write(w, call(r)) })
 	}
 	f.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(mux, w, r) }))
 	if api.TLS {
+		f.server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert}
 		f.server.StartTLS()
 	} else {
 		f.server.Start()
 	}
 	f.URL = f.server.URL
 	t.Cleanup(func() { close(f.ended); f.server.Close() })
-	return f
 }
 
 // CA is the certificate that signed the server's, as PEM.
@@ -131,7 +143,11 @@ func (f *Fake) Refuse(status int, message string) Answer {
 	if f.api.Error == nil {
 		return Answer{Status: status, Body: []byte(message)}
 	}
-	return Answer{Status: status, Body: f.api.Error(status, message)}
+	a := f.api.Error(status, message)
+	if a.Status == 0 {
+		a.Status = status
+	}
+	return a
 }
 
 // Body is the JSON of a request.

@@ -23,7 +23,7 @@ func till(t *testing.T) *fake.Fake {
 				})(r)
 			},
 		},
-		Error: func(_ int, message string) []byte { return []byte(`{"error":"` + message + `"}`) },
+		Error: func(_ int, message string) fake.Answer { return fake.OK(map[string]string{"error": message}) },
 	})
 	return f
 }

@@ -1,7 +1,6 @@
 package fake
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -27,9 +26,8 @@ func NewGitea(t testing.TB, password string) *Gitea {
 			"GET /api/v1/user":                        g.scoped("user"),
 			"GET /api/v1/repos/ci/app":                g.scoped("repository"),
 		},
-		Error: func(_ int, message string) []byte {
-			body, _ := json.Marshal(map[string]string{"message": message, "url": "https://git.corp.example/api/swagger"}) // strings always marshal
-			return body
+		Error: func(status int, message string) Answer {
+			return Answer{Status: status, Body: map[string]string{"message": message, "url": "https://git.corp.example/api/swagger"}}
 		},
 	})
 	return g

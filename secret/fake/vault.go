@@ -1,7 +1,7 @@
 package fake
 
 import (
-	"encoding/json"
+	"crypto/rand"
 	"net/http"
 	"strconv"
 	"strings"
@@ -29,11 +29,12 @@ type Vault struct {
 // NewVault has a KV of version 2 at kv/ and one of version 1 at old/.
 func NewVault(t testing.TB) *Vault {
 	v := &Vault{
+		Fake:   New(),
 		Mounts: map[string]string{"kv": "2", "old": "1"}, TokenType: "service",
 		Logins:  map[string]func(map[string]string) bool{},
 		secrets: map[string][]any{}, wrapped: map[string]any{},
 	}
-	v.Fake = Start(t, API{
+	v.Serve(t, API{
 		TLS: true,
 		Calls: map[string]func(*http.Request) Answer{
 			"GET /v1/sys/internal/ui/mounts/{path...}": v.authorized(v.mount),
@@ -44,10 +45,7 @@ func NewVault(t testing.TB) *Vault {
 			"POST /v1/auth/token/revoke-self":          v.authorized(v.revokeSelf),
 			"GET /v1/{path...}":                        v.authorized(v.read),
 		},
-		Error: func(_ int, message string) []byte {
-			body, _ := json.Marshal(map[string][]string{"errors": {message}}) // strings always marshal
-			return body
-		},
+		Error: func(_ int, message string) Answer { return OK(map[string][]string{"errors": {message}}) },
 	})
 	v.Root = v.Issue("hvs.", 0, Token{Name: "root"}).Value
 	return v
@@ -110,6 +108,9 @@ func (v *Vault) read(r *http.Request, t Token) Answer {
 		}
 		return v.read2(mount+"/"+path, r.URL.Query().Get("version"))
 	}
+	if _, ok := v.Mounts[mount]; ok {
+		return v.lease(mount+"/"+path, t)
+	}
 	return v.Refuse(http.StatusNotFound, "no handler for route")
 }
 
@@ -148,6 +149,14 @@ func (v *Vault) read2(path, version string) Answer {
 		answer.Status, metadata["deletion_time"] = http.StatusNotFound, "2018-03-22T02:36:33.954880664Z"
 	}
 	return answer
+}
+
+// lease makes credentials that end with the token that asked for them, as the engines for databases and clouds do.
+func (v *Vault) lease(path string, parent Token) Answer {
+	t := v.Issue("", time.Hour, Token{ID: path + "/" + rand.Text(), Name: "lease", Parent: parent.ID})
+	return OK(map[string]any{
+		"lease_id": t.ID, "lease_duration": 3600, "renewable": true, "data": map[string]any{"username": "v-" + parent.Name, "password": t.Value},
+	})
 }
 
 func (v *Vault) login(r *http.Request) Answer {

@@ -4,6 +4,7 @@ package all
 import (
 	"io"
 	"os"
+	"slices"
 
 	"github.com/tightlip/tightlip/secret"
 	"github.com/tightlip/tightlip/secret/source/agefile"
@@ -12,9 +13,11 @@ import (
 	"github.com/tightlip/tightlip/secret/source/env"
 	"github.com/tightlip/tightlip/secret/source/fd"
 	"github.com/tightlip/tightlip/secret/source/file"
+	"github.com/tightlip/tightlip/secret/source/identity"
 	"github.com/tightlip/tightlip/secret/source/minter"
 	"github.com/tightlip/tightlip/secret/source/netrc"
 	"github.com/tightlip/tightlip/secret/source/provider"
+	"github.com/tightlip/tightlip/secret/source/store"
 	"github.com/tightlip/tightlip/secret/source/tool"
 )
 
@@ -57,5 +60,7 @@ func Sources(opts Options) []secret.Source {
 	}
 	local = append(local, tool.Sources(runner, files)...)
 	local = append(local, fd.Sources(opts.Stdin)...)
-	return append(local, minter.Sources(secret.NewResolver(local...).Resolve)...)
+	local = append(local, identity.Sources()...)
+	resolve := secret.NewResolver(local...).Resolve // what stands in references is local, so that following them ends
+	return slices.Concat(local, store.Sources(store.Options{Resolve: resolve}), minter.Sources(resolve))
 }

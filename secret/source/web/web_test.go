@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -108,9 +109,6 @@ func TestUnencrypted(t *testing.T) {
 		if _, ok := errors.AsType[*secret.SyntaxError](err); !ok {
 			t.Errorf("%s: got %v", base, err)
 		}
-		if err := (&web.Client{Who: "the store", Base: base}).Check(); err == nil {
-			t.Errorf("%s: was not refused before", base)
-		}
 	}
 }
 
@@ -173,5 +171,25 @@ func TestTrusting(t *testing.T) {
 	}
 	if _, err := web.Trusting([]byte("x")); !errors.Is(err, web.ErrNoCertificate) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestSealed(t *testing.T) {
+	value := secrettest.Canary(t)
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"text": %q, "data": %q}`, value, base64.StdEncoding.EncodeToString(value))
+	})
+	var got struct {
+		Text web.Text
+		Data web.Base64
+	}
+	if err := c.Do(t.Context(), web.Call{Into: &got}); err != nil {
+		t.Fatal(err)
+	}
+	if string(got.Text.Open()) != string(value) || string(got.Data.Open()) != string(value) {
+		t.Error("the values differ")
+	}
+	if form := secrettest.Leak(fmt.Sprintf("%v %+v %#v", got, got, got), value); form != "" {
+		t.Errorf("printing the answer shows the value: %s", form)
 	}
 }
