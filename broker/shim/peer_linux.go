@@ -2,7 +2,9 @@ package shim
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -48,23 +50,41 @@ func ofStep(conn net.Conn) bool {
 	})
 }
 
-// peer is the user whose connection this is. The kernel lists sockets with their owners, addresses in hexadecimal.
+// peer is the user whose connection this is. The kernel lists sockets with their owners, addresses in hexadecimal: those of clients that
+// speak IPv4 through IPv6, as JVMs do, in a list of its own.
 func peer(conn net.Conn) (uid int, err error) {
-	f, err := os.Open("/proc/self/net/tcp")
+	theirs, ours := hexAddress(conn.RemoteAddr()), hexAddress(conn.LocalAddr())
+	for _, list := range []struct{ file, prefix string }{{"/proc/self/net/tcp", ""}, {"/proc/self/net/tcp6", mapped}} {
+		uid, ok, err := socketOf(list.file, list.prefix+theirs, list.prefix+ours)
+		if err != nil || ok {
+			return uid, err
+		}
+	}
+	return 0, fmt.Errorf("no socket at %s", conn.RemoteAddr())
+}
+
+// mapped begins an IPv4 address that is written as one of IPv6.
+const mapped = "0000000000000000FFFF0000"
+
+// socketOf finds the user of a socket in one of the kernel's lists. A system without IPv6 has no list of those.
+func socketOf(list, theirs, ours string) (uid int, ok bool, err error) {
+	f, err := os.Open(list)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false, nil
+	}
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer f.Close()
-	theirs, ours := hexAddress(conn.RemoteAddr()), hexAddress(conn.LocalAddr())
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
 		if len(fields) > 7 && fields[1] == theirs && fields[2] == ours {
 			_, err := fmt.Sscan(fields[7], &uid)
-			return uid, err
+			return uid, true, err
 		}
 	}
-	return 0, fmt.Errorf("no socket at %s", conn.RemoteAddr())
+	return 0, false, lines.Err()
 }
 
 // hexAddress is an IPv4 address as /proc/net/tcp has it on a little-endian machine: its bytes from the last to the first.
