@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -47,6 +48,7 @@ func (s *step) connectBroker(ctx context.Context, slot int, socket string, env [
 	if err != nil {
 		return nil, fmt.Errorf("connecting to tightlip's broker: %w", err)
 	}
+	b.vouch.Store(len(settings.Clients) > 0)
 	for _, d := range settings.Doors {
 		if _, err := b.listen(ctx, d.address(), d.Door); err != nil {
 			return nil, err
@@ -65,6 +67,11 @@ func (s *step) connectBroker(ctx context.Context, slot int, socket string, env [
 	for _, kv := range settings.Env {
 		name, value, _ := strings.Cut(kv, "=")
 		env = setVar(env, name, value)
+	}
+	for _, c := range settings.Clients {
+		if env, err = c.apply(file, env); err != nil {
+			return nil, err
+		}
 	}
 	return env, nil
 }
@@ -117,6 +124,7 @@ type brokered struct {
 	client client
 	notes  io.Writer
 	room   chan struct{} // has an element for each connection
+	vouch  atomic.Bool   // tells the broker which connections are of the step's own processes
 	done   chan struct{} // closed at the end
 	wg     sync.WaitGroup
 
@@ -179,7 +187,7 @@ func (b *brokered) enter() bool {
 // carry takes one connection to a door.
 func (b *brokered) carry(conn net.Conn, door string) {
 	defer conn.Close()
-	up, err := b.dial(context.Background(), BrokerRequest{Door: door})
+	up, err := b.dial(context.Background(), BrokerRequest{Door: door, Own: b.vouch.Load() && ownProcess(conn)})
 	if err != nil {
 		return
 	}

@@ -75,10 +75,13 @@ func TestPeer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if uid, err := peer(conn); err != nil || uid != os.Geteuid() || !ofStep(conn) {
-			t.Errorf("%s: user %d, %v, of the step: %t", name, uid, err, ofStep(conn))
+		if uid, _, err := peer(conn); err != nil || uid != os.Geteuid() || !ofStep(conn) || !ownProcess(conn) {
+			t.Errorf("%s: user %d, %v, of the step: %t, a process of it: %t", name, uid, err, ofStep(conn), ownProcess(conn))
 		}
 		unix.Close(fd)
+		if ownProcess(conn) {
+			t.Errorf("%s: a connection that nobody has open is a process's", name)
+		}
 		conn.Close()
 	}
 }

@@ -137,6 +137,9 @@ func (o *brokerOptions) readPolicy() (gate.Policy, error) {
 	if len(policy.Routes) == 0 {
 		return policy, &gate.PolicyError{File: o.policy, Problem: "no route is given, so no credential would go anywhere", Try: "--route npm=https://npm.corp.example:bearer, or --policy FILE"}
 	}
+	if slices.ContainsFunc(policy.Routes, func(r gate.Route) bool { return r.Client != gate.Client{} }) {
+		return policy, &gate.PolicyError{File: o.policy, Problem: "client is for the steps of a build, in tightlip.yaml", Try: "leave it out: clients of this broker use the proxy, or a door with the phantom"}
+	}
 	policy.Seal = policy.Seal || o.seal
 	return policy, policy.Check()
 }

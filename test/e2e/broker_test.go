@@ -400,7 +400,8 @@ func TestBrokerHostile(t *testing.T) {
 }
 
 // TestBrokerDoor: a step finds an origin at a port of its loopback; two steps at a time take turns; another user of the machine, whose
-// network the embedded engine's steps share, gets no word.
+// network the embedded engine's steps share, gets no word, and root
+// outside of the step needs the phantom.
 func TestBrokerDoor(t *testing.T) {
 	b := newEmbeddedBox(t)
 	value := enginetest.PlainCanary()
@@ -410,13 +411,13 @@ func TestBrokerDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Write("tightlip.yaml", []byte("version: 1\nsecrets:\n  npm: {from: env:NPM_TOKEN, broker: [{origin: \""+o.URL+"\", attach: bearer, listen: "+port+"}]}\n"))
-	const step = `RUN --mount=type=secret,id=npm unset http_proxy HTTP_PROXY; sleep 1; wget -q -O /fileN --header "Authorization: Bearer $(cat /run/secrets/npm)" http://127.0.0.1:PORT/fileN`
+	b.Write("tightlip.yaml", []byte("version: 1\nsecrets:\n  npm: {from: env:NPM_TOKEN, broker: [{origin: \""+o.URL+"\", attach: bearer, listen: "+port+", client: npm}]}\n"))
+	const step = `RUN --mount=type=secret,id=npm unset http_proxy HTTP_PROXY; sleep 1; wget -q -O /fileN ${npm_config_registry}fileN && test "$npm_config_registry" = http://127.0.0.1:PORT/`
 	stage := func(n string) string {
 		return "COPY --from=0 / /\n" + strings.NewReplacer("fileN", "file"+n, "PORT", port).Replace(step) + "\n"
 	}
 	project(b, base+"FROM scratch AS one\n"+stage("1")+"FROM scratch\n"+stage("2")+"COPY --from=one /file1 /\n")
-	var tried atomic.Bool
+	var tried, roots atomic.Bool
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
@@ -425,6 +426,9 @@ func TestBrokerDoor(t *testing.T) {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}}
 			if out, _ := cmd.CombinedOutput(); strings.Contains(string(out), "reset") || strings.Contains(string(out), "Empty reply") {
 				tried.Store(true)
+			}
+			if out, _ := exec.Command(enginetest.Tool(t, "curl"), "-sS", "-m", "2", "http://127.0.0.1:"+port+"/roots").CombinedOutput(); strings.Contains(string(out), "wants the phantom") {
+				roots.Store(true)
 			}
 			select {
 			case <-done:
@@ -439,7 +443,7 @@ func TestBrokerDoor(t *testing.T) {
 	if text := string(readFile(t, filepath.Join(b.Work, "audit.jsonl"))); strings.Contains(text, "stolen") {
 		t.Errorf("another user was answered:\n%s", text)
 	}
-	if !tried.Load() {
-		t.Error("no connection of another user was refused")
+	if !tried.Load() || !roots.Load() {
+		t.Errorf("connections of others were refused: another user's %t, root's outside of the step %t", tried.Load(), roots.Load())
 	}
 }
