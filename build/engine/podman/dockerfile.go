@@ -90,7 +90,7 @@ func (b *result) translate() ([]byte, error) {
 	if f, err = dockerfile.Parse(name, text); err != nil {
 		return nil, err
 	}
-	tr, err := translate.For(b.engine.info.builder(), f, translate.Options{Target: r.Target, BuildArgs: build.Arguments(r.BuildArg), Brokered: b.job.Brokered()})
+	tr, err := translate.For(b.engine.info.builder(), f, translate.Options{Target: r.Target, BuildArgs: build.Arguments(r.BuildArg), Brokered: b.job.Brokered(), Agents: b.agentsContext(), HasAgent: b.hasAgent})
 	if e := (*translate.Error)(nil); errors.As(err, &e) {
 		return nil, &build.UsageError{Err: fmt.Errorf("%s: %w", name, err), Try: e.Hint()}
 	}
@@ -117,6 +117,11 @@ func (b *result) translate() ([]byte, error) {
 	if b.steps, err = b.brokerSteps(tr.Steps); err != nil {
 		return nil, err
 	}
+	agents, err := b.agentSockets(tr.Sockets)
+	if err != nil {
+		return nil, err
+	}
+	b.steps = append(b.steps, agents...)
 	if !bytes.Equal(text, b.job.Original) {
 		b.translated, b.lines = text, lines
 	}
