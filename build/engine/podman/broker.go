@@ -20,7 +20,7 @@ const networkFlag = 30
 
 // Brokers implements build.Brokers.
 func (e *Engine) Brokers(r *build.Request) error {
-	if !e.info.atLeast(networkFlag) && slices.ContainsFunc(r.Secrets, func(s build.Secret) bool { return s.Seal }) {
+	if !r.Rehearse && !e.info.atLeast(networkFlag) && slices.ContainsFunc(r.Secrets, func(s build.Secret) bool { return s.Seal }) {
 		return refuse("--engine docker or --engine embedded", "the buildah in this %s (%s) cannot take the network from one step (seal)", e.tool, e.info.buildah)
 	}
 	if chroot() {
