@@ -9,6 +9,7 @@ import (
 	"github.com/tightlip/tightlip/broker/gate"
 	"github.com/tightlip/tightlip/dockerfile"
 	"github.com/tightlip/tightlip/dockerfile/translate"
+	"github.com/tightlip/tightlip/finding"
 	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/secret"
 )
@@ -54,14 +55,14 @@ func openBroker(r *Request, set *secret.Set, audit func(gate.Event)) (*gate.Step
 	return steps, nil
 }
 
-// withPhantoms are needles of the secrets, and of what stands in for them in the steps of this and other builds.
+// withPhantoms are needles of the secrets, of what stands in for them in the steps of this and other builds, and of these builds' tickets.
 func withPhantoms(secrets []proof.Secret, r *Request) []proof.Secret {
 	for _, s := range r.Secrets {
 		if len(s.Broker) > 0 || r.Rehearse {
 			secrets = append(secrets, proof.Secret{ID: s.ID, Value: gate.PhantomMark(s.ID), Phantom: true})
 		}
 	}
-	return secrets
+	return append(secrets, proof.Secret{ID: finding.Ticket, Value: gate.TicketMark(), Phantom: true})
 }
 
 // canBroker refuses a build with a broker that the engine, or the place of its Dockerfile, has no way for.

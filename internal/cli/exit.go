@@ -56,7 +56,7 @@ func (a *app) code(err error) int {
 		conf    *config.Error
 	)
 	switch {
-	case errors.Is(err, build.ErrLeaked), errors.Is(err, build.ErrRecorded), errors.Is(err, build.ErrPhantom):
+	case errors.Is(err, build.ErrLeaked), errors.Is(err, build.ErrRecorded), errors.Is(err, build.ErrPhantom), errors.Is(err, build.ErrTicket):
 		return exitLeaked
 	case errors.As(err, &failed):
 		if a.command == "build" && slices.Contains([]int{exitUsage, exitLeaked, exitInterrupted}, failed.Code) {
@@ -107,7 +107,7 @@ func hints(err error) []string {
 		add("mount the secret in the step that needs it: RUN --mount=type=secret,id=NAME … and copy it nowhere")
 	case errors.Is(err, build.ErrRecorded):
 		add("a step prints the secret: leave out what does (cat, set -x, echo), then build again")
-	case errors.Is(err, build.ErrPhantom):
+	case errors.Is(err, build.ErrPhantom), errors.Is(err, build.ErrTicket):
 		add("remove the file in the same RUN, or write it to a mount; --allow-phantom names the image all the same")
 	case errors.Is(err, build.ErrUnproven):
 		add("--prove-skip PATTERN lets a file be unread, --prove=warn names the image all the same")

@@ -196,6 +196,21 @@ RUN rm /leak
 	})
 }
 
+// TestBrokerTicket: the proxy's password in the image is found, also by another build.
+func TestBrokerTicket(t *testing.T) {
+	b := newEmbeddedBox(t)
+	b.Env["NPM_TOKEN"] = enginetest.PlainCanary()
+	project(b, base+`RUN --mount=type=secret,id=npm echo "Acquire::http::Proxy \"$HTTP_PROXY\";" > /proxy.conf
+`)
+	args := []string{"build", "--engine", "embedded", "--broker", "npm=https://npm.corp.example:bearer", "--secret", "id=npm,env=NPM_TOKEN", "-o", "type=oci,dest=out.tar"}
+	for range 2 {
+		r := b.Tightlip(append(args, ".")...)
+		wantCode(t, r, 3)
+		wantText(t, r.Stderr, "  the broker's ticket (raw): ", "proxy.conf", "Dockerfile:4", "nowhere in the image, but the broker's ticket is", "the ticket of a broker is in the image", "--allow-phantom")
+	}
+	wantCode(t, b.Tightlip(append(args, "--allow-phantom", ".")...), 0)
+}
+
 // TestBrokerKeepsApart: a step has the use of those secrets that it mounts, and files keep their form.
 func TestBrokerKeepsApart(t *testing.T) {
 	b := newEmbeddedBox(t)
