@@ -40,11 +40,7 @@ func (s *step) connectBroker(ctx context.Context, slot int, socket string, env [
 	if err != nil {
 		return nil, err
 	}
-	proxy, err := b.listen(ctx, "127.0.0.1:0", Forward)
-	if err != nil {
-		return nil, err
-	}
-	settings, err := b.setUp(ctx, BrokerRequest{Door: SetUp, Address: proxy.String(), Bundle: file, NoProxy: noProxy(env)})
+	settings, err := b.open(ctx, BrokerRequest{Door: SetUp, Bundle: file, NoProxy: noProxy(env)})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to tightlip's broker: %w", err)
 	}
@@ -131,6 +127,24 @@ type brokered struct {
 	mu        sync.Mutex
 	listeners []net.Listener
 	conns     map[net.Conn]bool
+}
+
+// open listens for clients of the proxy and asks for the settings. The port that the system chose must be none of the doors'.
+func (b *brokered) open(ctx context.Context, r BrokerRequest) (BrokerSettings, error) {
+	for {
+		proxy, err := b.listen(ctx, "127.0.0.1:0", Forward)
+		if err != nil {
+			return BrokerSettings{}, err
+		}
+		r.Address = proxy.String()
+		settings, err := b.setUp(ctx, r)
+		isDoor := func(d BrokerDoor) bool { return d.address() == r.Address }
+		if err != nil || !slices.ContainsFunc(settings.Doors, isDoor) {
+			return settings, err
+		}
+		l := b.listeners[len(b.listeners)-1]
+		defer l.Close() // only then, or the system might choose it again
+	}
 }
 
 // listen takes the connections to an address to a door.

@@ -236,13 +236,14 @@ func (o *brokerOptions) doorHost() (string, error) {
 	return "127.0.0.1", nil
 }
 
+// brokerListeners listens at the doors first: for the proxy, the system may choose any port that is free by then.
 func brokerListeners(ctx context.Context, o *brokerOptions, p gate.Policy) ([]doorListener, error) {
 	host, err := o.doorHost()
 	if err != nil {
 		return nil, err
 	}
 	addresses := map[string]gate.Origin{}
-	order := []string{o.listen}
+	var order []string
 	for _, r := range p.Routes {
 		if at := net.JoinHostPort(host, strconv.Itoa(r.Listen)); r.Listen != 0 && addresses[at] != r.Origin {
 			addresses[at] = r.Origin
@@ -250,7 +251,7 @@ func brokerListeners(ctx context.Context, o *brokerOptions, p gate.Policy) ([]do
 		}
 	}
 	var out []doorListener
-	for _, at := range order {
+	for _, at := range append(order, o.listen) {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", at)
 		if err != nil {
 			for _, l := range out {
@@ -260,7 +261,7 @@ func brokerListeners(ctx context.Context, o *brokerOptions, p gate.Policy) ([]do
 		}
 		out = append(out, doorListener{l, addresses[at]})
 	}
-	return out, nil
+	return slices.Concat(out[len(order):], out[:len(order)]), nil
 }
 
 // announce writes what clients need. What it returns removes the files; it is never nil.

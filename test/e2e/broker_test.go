@@ -461,3 +461,23 @@ func TestBrokerDoor(t *testing.T) {
 		t.Errorf("connections of others were refused: another user's %t, root's outside of the step %t", tried.Load(), roots.Load())
 	}
 }
+
+// TestBrokerPorts: the proxy takes no port that a door is to have, although the system would choose it.
+func TestBrokerPorts(t *testing.T) {
+	enginetest.NeedRoot(t)
+	b := newEmbeddedBox(t)
+	b.Env["NPM_TOKEN"] = enginetest.PlainCanary()
+	const route = "{origin: \"https://npm.corp.example\", attach: bearer, listen: 40001}"
+	b.Write("policy.yaml", []byte("secrets: {npm: ["+route+"]}\n"))
+	b.Write("tightlip.yaml", []byte("version: 1\nsecrets: {npm: {from: env:NPM_TOKEN, broker: ["+route+"]}}\n"))
+	project(b, base+"RUN --mount=type=secret,id=npm echo $HTTP_PROXY | grep -q :40000\n")
+	inside := func(script string) enginetest.Result {
+		// The system prefers the odd one of the two ports that it may choose.
+		return b.Run("unshare", "--net", "sh", "-ec", `ip link set lo up; echo "40000 40001" > /proc/sys/net/ipv4/ip_local_port_range; `+script, "sh", enginetest.Binary(t))
+	}
+	r := inside(`"$1" broker --policy policy.yaml --secret id=npm,env=NPM_TOKEN --env-file env & for i in $(seq 100); do test -e env && break; sleep 0.1; done; cat env; kill $!; wait`)
+	wantCode(t, r, 0)
+	wantText(t, r.Stdout, "@127.0.0.1:40000\n")
+	r = inside(`timeout 60 "$1" build --engine embedded --progress plain -o type=tar,dest=out.tar .`)
+	wantCode(t, r, 0)
+}
