@@ -3,7 +3,6 @@ package broker
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
 	"errors"
 	"io"
@@ -100,7 +99,7 @@ const (
 
 // New makes a server that does not listen yet.
 func New(o Options) *Server {
-	s := &Server{options: o, ticket: strings.ToLower(rand.Text()), talks: map[*talk]bool{}}
+	s := &Server{options: o, ticket: shim.NewTicket(), talks: map[*talk]bool{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.http = http.Server{
 		Handler:           http.HandlerFunc(s.serve),

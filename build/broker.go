@@ -10,6 +10,7 @@ import (
 	"github.com/tightlip/tightlip/broker/gate"
 	"github.com/tightlip/tightlip/dockerfile"
 	"github.com/tightlip/tightlip/dockerfile/translate"
+	"github.com/tightlip/tightlip/finding"
 	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/secret"
 )
@@ -72,12 +73,15 @@ func Credentials(set *secret.Set) (values map[string]secret.Value, minted map[st
 	return values, minted
 }
 
-// withPhantoms are needles of the secrets, and of what stands in for them in the steps of this and other builds.
+// withPhantoms are needles of the secrets, of what stands in for them in the steps of this and other builds, and of these builds' tickets.
 func withPhantoms(secrets []proof.Secret, r *Request) []proof.Secret {
 	for _, s := range r.Secrets {
 		if len(s.Broker) > 0 || r.Rehearse {
 			secrets = append(secrets, proof.Secret{ID: s.ID, Value: gate.PhantomMark(s.ID), Phantom: true})
 		}
+	}
+	if r.brokered() || r.Rehearse {
+		secrets = append(secrets, proof.Secret{ID: finding.Ticket, Value: gate.TicketMark(), Phantom: true})
 	}
 	return secrets
 }

@@ -217,5 +217,8 @@ var ErrRecorded = errors.New("a secret was in the builder's record of the build,
 // ErrPhantom says that what stands in for a secret is in the image, which therefore has no name.
 var ErrPhantom = errors.New("the phantom of a secret is in the image: with the secret itself it would have leaked")
 
+// ErrTicket says that the ticket of a broker is in the image, which therefore has no name.
+var ErrTicket = errors.New("the ticket of a broker is in the image: it opens nothing any more, but a build without the broker leaves nothing of it")
+
 // ErrUnproven says that not everything could be searched, so that the image has no name.
 var ErrUnproven = errors.New("the image could not be searched completely")

@@ -315,12 +315,15 @@ func closeAll(images []image.Image) {
 
 // refusal is why the image gets no name, if it gets none.
 func (o *Outcome) refusal(r *Request) error {
-	isPhantom := func(f finding.Finding) bool { return f.Phantom }
+	isPhantom := func(f finding.Finding) bool { return f.Phantom && f.Secret != finding.Ticket }
+	isTicket := func(f finding.Finding) bool { return f.Phantom && f.Secret == finding.Ticket }
 	switch {
 	case r.Prove != ProveStrict || o.Proof == nil:
 		return nil
 	case o.Proof.Verdict == proof.Clean && slices.ContainsFunc(o.Findings, isPhantom) && !r.AllowPhantom:
 		return ErrPhantom
+	case o.Proof.Verdict == proof.Clean && slices.ContainsFunc(o.Findings, isTicket) && !r.AllowPhantom:
+		return ErrTicket
 	case o.Proof.Verdict == proof.Clean:
 		return nil
 	case o.Proof.Verdict == proof.Leaked && o.Recorded:

@@ -38,6 +38,9 @@ type Source struct {
 	Text string `json:"text,omitempty"`
 }
 
+// Ticket is the Secret of a finding that is the ticket of a broker. As a phantom it opens nothing.
+const Ticket = "the broker's ticket"
+
 // Finding is one leak. It has no field that could hold a value: all its texts are redacted by their maker.
 type Finding struct {
 	Secret   string `json:"secret"`            // the secret's id

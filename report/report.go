@@ -129,7 +129,7 @@ func (r *Report) Text(w io.Writer, prefix string) {
 		}
 		f := m[0]
 		text := fmt.Sprintf("  %s (%s): %s", f.Secret, f.Encoding, f.Location)
-		if f.Phantom {
+		if f.Phantom && f.Secret != finding.Ticket {
 			text = "  phantom of" + text[1:]
 		}
 		if f.Hidden {
@@ -177,7 +177,8 @@ func (r *Report) verdict() string {
 		}
 	}
 	names := strings.Join(ids, ", ")
-	phantom := slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.Phantom })
+	phantom := slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.Phantom && f.Secret != finding.Ticket })
+	ticket := slices.ContainsFunc(r.Findings, func(f finding.Finding) bool { return f.Secret == finding.Ticket })
 	switch {
 	case r.Proof.Verdict == "leaked":
 		return "leaked"
@@ -189,6 +190,8 @@ func (r *Report) verdict() string {
 		return "rehearsed: what stands in for " + names + " is nowhere in the image"
 	case phantom:
 		return "proven: " + names + " nowhere in the image, but a phantom is"
+	case ticket:
+		return "proven: " + names + " nowhere in the image, but " + finding.Ticket + " is"
 	}
 	return "proven: " + names + " nowhere in the image"
 }

@@ -268,7 +268,7 @@ func (x *exchange) inspect(res *http.Response) error {
 		return errCoding
 	}
 	if x.event.Method == http.MethodHead || res.ContentLength == 0 {
-		return x.door.rewrite(res)
+		return x.door.rewrite(res, x.route.Client)
 	}
 	if err := x.lend(res); err != nil {
 		return err
@@ -279,7 +279,7 @@ func (x *exchange) inspect(res *http.Response) error {
 		io.Reader
 		io.Closer
 	}{body, res.Body}, x: x, res: res}
-	return x.door.rewrite(res)
+	return x.door.rewrite(res, x.route.Client)
 }
 
 // checkLocation lets a redirect to another origin go to the client, who follows it without a credential. It refuses those to places

@@ -23,15 +23,29 @@ type session struct {
 	step   string
 }
 
-type sessionKey struct{}
+type (
+	sessionKey struct{}
+	ownKey     struct{}
+)
 
 func withSession(ctx context.Context, c net.Conn) context.Context {
-	if strict, ok := c.(*strictConn); ok {
-		if s, ok := strict.Conn.(*session); ok {
-			return context.WithValue(ctx, sessionKey{}, s)
-		}
+	strict, ok := c.(*strictConn)
+	if !ok {
+		return ctx
+	}
+	switch conn := strict.Conn.(type) {
+	case *session:
+		return context.WithValue(ctx, sessionKey{}, conn)
+	case ownConn:
+		return context.WithValue(ctx, ownKey{}, conn.step)
 	}
 	return ctx
+}
+
+// ownStep is the step whose shim knows the client as one of the step's processes.
+func ownStep(r *http.Request) (step string, ok bool) {
+	step, ok = r.Context().Value(ownKey{}).(string)
+	return step, ok
 }
 
 // stepOf is the step of a client whose header shows the ticket.
@@ -48,7 +62,10 @@ func (g *Gate) stepOf(header string) (step string, ok bool) {
 
 // serveForward answers one request to the proxy.
 func (g *Gate) serveForward(w http.ResponseWriter, r *http.Request) {
-	step, ok := g.stepOf(r.Header.Get("Proxy-Authorization"))
+	step, ok := ownStep(r)
+	if !ok {
+		step, ok = g.stepOf(r.Header.Get("Proxy-Authorization"))
+	}
 	o := originOf(r.URL)
 	if r.Method == http.MethodConnect {
 		o = connectOrigin(r.RequestURI)

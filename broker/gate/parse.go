@@ -14,7 +14,7 @@ import (
 
 var (
 	policyKeys = []string{"version", "seal", "pass", "secrets"}
-	routeKeys  = []string{"origin", "attach", "user", "paths", "methods", "uploads", "connect", "listen"}
+	routeKeys  = []string{"origin", "attach", "user", "paths", "methods", "uploads", "connect", "listen", "client"}
 )
 
 // ParsePolicy reads a policy in YAML. The name is the file's, for errors. All that is wrong is reported at once, each thing as a
@@ -194,6 +194,8 @@ func (p *parser) route(id string, n *yaml.Node) Route {
 			r.Connect = p.connect(value)
 		case "listen":
 			r.Listen = p.port(value)
+		case "client":
+			r.Client = parseClient(p.text(value))
 		}
 	})
 	if hasUser {

@@ -32,6 +32,8 @@ type Route struct {
 	Connect string `json:"connect,omitempty"`
 	// Listen is the loopback port of the origin's reverse door; 0: it has none.
 	Listen int `json:"listen,omitempty"`
+	// Client is what gets its settings in the environment of steps; the zero Client: nothing does.
+	Client Client `json:"client,omitzero"`
 }
 
 // Attach is how a request carries a credential.
@@ -140,6 +142,9 @@ func (p Policy) Check() error {
 
 // conflict is for routes of one origin between which a request could not choose.
 func conflict(a, b Route) error {
+	if rivals(a, b) {
+		return &PolicyError{Problem: "two routes are for the client " + a.Client.Name, Try: "leave client out of one: it is reached through the proxy"}
+	}
 	if a.Origin != b.Origin {
 		if a.Listen != 0 && a.Listen == b.Listen {
 			return &PolicyError{Problem: fmt.Sprintf("port %d is listened at for two origins", a.Listen), Try: "give each origin a port of its own"}
@@ -173,6 +178,9 @@ func (r Route) check() error {
 		if !strings.HasPrefix(p, "/") || CheckPath(p) != nil {
 			return &PolicyError{Problem: "a path must begin with / and hold no dot segments", Try: "paths: [/repository/npm/]"}
 		}
+	}
+	if e := r.checkClient(); e != nil {
+		return e
 	}
 	return r.checkMethods()
 }

@@ -18,6 +18,7 @@ secrets:
       attach: bearer
       paths: [/repo/]
       listen: 4873
+      client: npm:/repo/npm/
     - {origin: "https://npm.corp.example", attach: bearer, paths: [/mine], uploads: true, methods: [GET, PUT]}
   pip:
     - {origin: "https://pypi.corp.example:8443", attach: basic, user: ci, connect: "127.0.0.1:9443"}
@@ -27,7 +28,7 @@ secrets:
 func TestParsePolicy(t *testing.T) {
 	npm := Origin{"https", "npm.corp.example", "443"}
 	want := Policy{Seal: true, Pass: []Origin{{"https", "pypi.example", "443"}, {"http", "127.0.0.1", "8080"}}, Routes: []Route{
-		{Secret: "npm", Origin: npm, Attach: Attach{Kind: Bearer}, Paths: []string{"/repo/"}, Listen: 4873},
+		{Secret: "npm", Origin: npm, Attach: Attach{Kind: Bearer}, Paths: []string{"/repo/"}, Listen: 4873, Client: Client{"npm", "/repo/npm/"}},
 		{Secret: "npm", Origin: npm, Attach: Attach{Kind: Bearer}, Paths: []string{"/mine"}, Uploads: true, Methods: []string{"GET", "PUT"}},
 		{Secret: "pip", Origin: Origin{"https", "pypi.corp.example", "8443"}, Attach: Attach{Basic, "ci"}, Connect: "127.0.0.1:9443"},
 		{Secret: "pip", Origin: Origin{"https", "feed.corp.example", "443"}, Attach: Attach{Header, "X-Feed-Key"}},
@@ -46,18 +47,23 @@ func TestParsePolicy(t *testing.T) {
 func TestParsePolicyErrors(t *testing.T) {
 	route := func(text string) string { return "secrets:\n  npm:\n    - {" + text + "}\n" }
 	for text, want := range map[string]string{
-		"secret: {}":                         `p.yaml:1:1: unknown key; did you mean "secrets"?`,
-		"version: 2":                         "p.yaml:1:10: the version must be 1",
-		"a: b: c":                            "p.yaml: the file is not YAML",
-		"- a":                                "p.yaml:1:1: this must be a mapping",
-		"---\n---\n":                         "one document",
-		"seal: maybe":                        "p.yaml:1:7: this must be true or false",
-		"seal: true\nseal: true":             "twice",
-		"pass: [ftp://x.example]":            "p.yaml:1:8: an origin must begin with",
-		"secrets: {npm: {}}":                 "p.yaml:1:16: the routes of a secret must be a list",
-		route(`orign: "https://x.example"`):  `did you mean "origin"?`,
-		route(`attach: bearer`):              "p.yaml:3:7: a route has no origin",
-		route(`origin: "https://x.example"`): "attach is not",
+		"secret: {}":                        `p.yaml:1:1: unknown key; did you mean "secrets"?`,
+		"version: 2":                        "p.yaml:1:10: the version must be 1",
+		"a: b: c":                           "p.yaml: the file is not YAML",
+		"- a":                               "p.yaml:1:1: this must be a mapping",
+		"---\n---\n":                        "one document",
+		"seal: maybe":                       "p.yaml:1:7: this must be true or false",
+		"seal: true\nseal: true":            "twice",
+		"pass: [ftp://x.example]":           "p.yaml:1:8: an origin must begin with",
+		"secrets: {npm: {}}":                "p.yaml:1:16: the routes of a secret must be a list",
+		route(`orign: "https://x.example"`): `did you mean "origin"?`,
+		route(`origin: "https://x.example", attach: bearer, client: nmp, listen: 1`):                                                                                     "p.yaml:3:7: a client is unknown",
+		route(`origin: "https://x.example", attach: bearer, client: npm`):                                                                                                "the client npm needs a port",
+		route(`origin: "https://x.example", attach: bearer, client: "go:../x", listen: 1`):                                                                               "must begin with /",
+		route(`origin: "https://x.example", attach: bearer, client: "jvm:/x"`):                                                                                           "the path of a client",
+		"secrets: {a: [{origin: \"https://a.example\", attach: bearer, client: go, listen: 1}, {origin: \"https://b.example\", attach: bearer, client: go, listen: 2}]}": "two routes are for the client go",
+		route(`attach: bearer`):                                                                                        "p.yaml:3:7: a route has no origin",
+		route(`origin: "https://x.example"`):                                                                           "attach is not",
 		route(`origin: "https://x.example", attach: query`):                                                            "attach is not",
 		route(`origin: "https://x.example", attach: bearer, user: x`):                                                  "user belongs to",
 		route(`origin: "https://x.example", attach: "header:Host"`):                                                    "cannot be in that header",

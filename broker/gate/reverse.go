@@ -38,13 +38,13 @@ func (d *reverseDoor) serve(w http.ResponseWriter, r *http.Request) {
 	x.run(r)
 }
 
-// admits wants proof that a client belongs to the build: a phantom, or the ticket as the password. Any browser and any user of the
-// machine reaches loopback.
+// admits wants proof that a client belongs to the build: a phantom, the ticket as the password, or the word of the step's shim. Any
+// browser and any user of the machine reaches loopback.
 func (d *reverseDoor) admits(r *http.Request) bool {
 	if !d.isHere(r.Host) {
 		return false
 	}
-	if d.gate.options.Open {
+	if _, own := ownStep(r); own || d.gate.options.Open {
 		return true
 	}
 	_, shown := password(r.Header.Get("Authorization"))
@@ -67,15 +67,16 @@ const maxRewrite = 96 << 20
 
 var errRewriteSize = errors.New("the response is too large to rewrite its URLs")
 
-// rewrite makes URLs of the origin in a response into URLs of the door. A nil door changes nothing.
-func (d *reverseDoor) rewrite(res *http.Response) error {
+// rewrite makes URLs of the origin in a response into URLs of the door, in the body only if the client does not do that itself. A nil
+// door changes nothing.
+func (d *reverseDoor) rewrite(res *http.Response, c Client) error {
 	if d == nil {
 		return nil
 	}
 	if to := res.Header.Get("Location"); to != "" {
 		res.Header.Set("Location", d.location(to))
 	}
-	if !rewritable(res) {
+	if kind := c.kind(); kind != nil && kind.keeps || !rewritable(res) {
 		return nil
 	}
 	for _, name := range []string{"Content-Length", "Content-Md5", "Digest", "Repr-Digest", "Content-Digest", "Etag"} {

@@ -144,7 +144,17 @@ func (s *Steps) Serve(name string, conn net.Conn) error {
 	return g.answer(r, shim.Ahead{Conn: conn, From: from})
 }
 
-func (g *stepGate) answer(r shim.BrokerRequest, conn net.Conn) error {
+// ownConn is a connection that the step's shim knows as one of the step's own processes.
+type ownConn struct {
+	shim.Ahead
+	step string // its label
+}
+
+func (g *stepGate) answer(r shim.BrokerRequest, conn shim.Ahead) error {
+	from := net.Conn(conn)
+	if r.Own {
+		from = ownConn{conn, g.step.Label}
+	}
 	switch r.Door {
 	case shim.SetUp:
 		defer conn.Close()
@@ -154,12 +164,12 @@ func (g *stepGate) answer(r shim.BrokerRequest, conn net.Conn) error {
 		}
 		return err
 	case shim.Forward:
-		g.forward.give(conn)
+		g.forward.give(from)
 		return nil
 	}
 	for o, door := range g.doors {
 		if o.String() == r.Door {
-			door.give(conn)
+			door.give(from)
 			return nil
 		}
 	}
@@ -174,6 +184,9 @@ func (g *stepGate) settings(r shim.BrokerRequest) shim.BrokerSettings {
 		d := shim.BrokerDoor{Port: route.Listen, Door: route.Origin.String()}
 		if route.Listen != 0 && !slices.Contains(out.Doors, d) {
 			out.Doors = append(out.Doors, d)
+		}
+		if route.Client.Name != "" {
+			out.Clients = append(out.Clients, g.client(route, r))
 		}
 	}
 	return out

@@ -146,6 +146,50 @@ func TestStepsRefuse(t *testing.T) {
 	}
 }
 
+// TestStepClients: a step's clients get settings, and its own processes need no ticket at a door.
+func TestStepClients(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `"http://`+r.Host+`/tarball"`)
+	}))
+	defer upstream.Close()
+	host := strings.TrimPrefix(upstream.URL, "http://")
+	for name, want := range map[string]shim.BrokerClient{
+		"npm:/npm/": {Env: []string{"npm_config_registry=http://127.0.0.1:7000/npm/", "npm_config_replace_registry_host=" + host}},
+		"pip":       {Env: []string{"PIP_INDEX_URL=http://tightlip:TICKET@127.0.0.1:7000/simple"}},
+		"go":        {Env: []string{"GOPROXY=http://127.0.0.1:7000", "GONOPROXY=none"}},
+		"git":       {Git: []shim.GitSetting{{Key: "url.http://tightlip:TICKET@127.0.0.1:7000/.insteadOf", Value: upstream.URL + "/"}, {Key: "url.http://tightlip:TICKET@127.0.0.1:7000/.insteadOf", Value: "git@" + host + ":"}, {Key: "url.http://tightlip:TICKET@127.0.0.1:7000/.insteadOf", Value: "ssh://git@" + host + "/"}}},
+		"jvm":       {Env: []string{"JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=/b/trust.jks -Djavax.net.ssl.trustStoreType=JKS -Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=1 -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=1"}, TrustStore: "trust.jks"},
+	} {
+		s := newSteps(t, upstream.URL)
+		s.options.Policy.Routes[0].Client = parseClient(name)
+		if err := s.Add(Step{Name: "step", Secrets: []string{"a"}}); err != nil {
+			t.Fatal(err)
+		}
+		var settings shim.BrokerSettings
+		if err := json.NewDecoder(openStep(t, s, "step", shim.BrokerRequest{Door: shim.SetUp, Address: "127.0.0.1:1", Bundle: "/b/c.pem"})).Decode(&settings); err != nil {
+			t.Fatal(err)
+		}
+		text, _ := json.Marshal(settings.Clients)
+		wanted, _ := json.Marshal([]shim.BrokerClient{want})
+		if got := strings.ReplaceAll(string(text), s.gate("step").ticket, "TICKET"); got != string(wanted) {
+			t.Errorf("%s: %s\nnot %s", name, got, wanted)
+		}
+		for own, want := range map[bool]int{true: 200, false: 401} {
+			conn := openStep(t, s, "step", shim.BrokerRequest{Door: upstream.URL, Own: own})
+			_, _ = io.WriteString(conn, "GET /x HTTP/1.1\r\nHost: 127.0.0.1:7000\r\n\r\n")
+			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil || res.StatusCode != want {
+				t.Fatalf("%s, own %t: %v, %v", name, own, res, err)
+			}
+			body, _ := io.ReadAll(res.Body)
+			if kept := strings.Contains(string(body), upstream.URL); own && kept != strings.HasPrefix(name, "npm") {
+				t.Errorf("%s: the body is %s", name, body)
+			}
+		}
+	}
+}
+
 // TestForBuilder: the builder gets what it asks for only if nothing else could be fetched with it.
 func TestForBuilder(t *testing.T) {
 	s := newSteps(t, "https://npm.corp.example", "https://git.corp.example:8443")

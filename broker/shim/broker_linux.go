@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,14 +40,11 @@ func (s *step) connectBroker(ctx context.Context, slot int, socket string, env [
 	if err != nil {
 		return nil, err
 	}
-	proxy, err := b.listen(ctx, "127.0.0.1:0", Forward)
-	if err != nil {
-		return nil, err
-	}
-	settings, err := b.setUp(ctx, BrokerRequest{Door: SetUp, Address: proxy.String(), Bundle: file, NoProxy: noProxy(env)})
+	settings, err := b.open(ctx, BrokerRequest{Door: SetUp, Bundle: file, NoProxy: noProxy(env)})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to tightlip's broker: %w", err)
 	}
+	b.vouch.Store(len(settings.Clients) > 0)
 	for _, d := range settings.Doors {
 		if _, err := b.listen(ctx, d.address(), d.Door); err != nil {
 			return nil, err
@@ -65,6 +63,11 @@ func (s *step) connectBroker(ctx context.Context, slot int, socket string, env [
 	for _, kv := range settings.Env {
 		name, value, _ := strings.Cut(kv, "=")
 		env = setVar(env, name, value)
+	}
+	for _, c := range settings.Clients {
+		if env, err = c.apply(file, env); err != nil {
+			return nil, err
+		}
 	}
 	return env, nil
 }
@@ -117,12 +120,31 @@ type brokered struct {
 	client client
 	notes  io.Writer
 	room   chan struct{} // has an element for each connection
+	vouch  atomic.Bool   // tells the broker which connections are of the step's own processes
 	done   chan struct{} // closed at the end
 	wg     sync.WaitGroup
 
 	mu        sync.Mutex
 	listeners []net.Listener
 	conns     map[net.Conn]bool
+}
+
+// open listens for clients of the proxy and asks for the settings. The port that the system chose must be none of the doors'.
+func (b *brokered) open(ctx context.Context, r BrokerRequest) (BrokerSettings, error) {
+	for {
+		proxy, err := b.listen(ctx, "127.0.0.1:0", Forward)
+		if err != nil {
+			return BrokerSettings{}, err
+		}
+		r.Address = proxy.String()
+		settings, err := b.setUp(ctx, r)
+		isDoor := func(d BrokerDoor) bool { return d.address() == r.Address }
+		if err != nil || !slices.ContainsFunc(settings.Doors, isDoor) {
+			return settings, err
+		}
+		l := b.listeners[len(b.listeners)-1]
+		defer l.Close() // only then, or the system might choose it again
+	}
 }
 
 // listen takes the connections to an address to a door.
@@ -179,7 +201,7 @@ func (b *brokered) enter() bool {
 // carry takes one connection to a door.
 func (b *brokered) carry(conn net.Conn, door string) {
 	defer conn.Close()
-	up, err := b.dial(context.Background(), BrokerRequest{Door: door})
+	up, err := b.dial(context.Background(), BrokerRequest{Door: door, Own: b.vouch.Load() && ownProcess(conn)})
 	if err != nil {
 		return
 	}

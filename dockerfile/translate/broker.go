@@ -168,9 +168,7 @@ func (r *Result) replacer() *strings.Replacer {
 		}
 	}
 	for _, s := range r.Steps {
-		if s.Wrapped {
-			pairs = append(pairs, s.New, s.brief())
-		}
+		pairs = append(pairs, s.New, s.brief())
 	}
 	return strings.NewReplacer(pairs...)
 }

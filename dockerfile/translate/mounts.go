@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -26,6 +27,11 @@ func (t *translation) runWithMounts(s state, c *instructions.RunCommand, at []pa
 	if err != nil {
 		return nil, err
 	}
+	flags, export, err := t.agentsAsSockets(c, at, flags)
+	if err != nil {
+		return nil, err
+	}
+	setup += export
 	rehearsal := t.o.Brokered != nil && t.o.Brokered.Rehearsal
 	if t.builder.NoExecSecrets && !c.PrependShell {
 		rehearsal = false // the image may have no shell yet
@@ -102,3 +108,42 @@ func (t *translation) secretsAsFiles(c *instructions.RunCommand, at []parser.Ran
 	}
 	return flags, setup, nil
 }
+
+// agentsAsSockets mounts the sockets of the build's SSH agents in place of the builder's own, and returns the shell commands that tell the
+// step of the first. What the build has no agent for is the builder's to leave out, or to complain about.
+func (t *translation) agentsAsSockets(c *instructions.RunCommand, at []parser.Range, flags []string) (out []string, export string, err error) {
+	mounts := slices.DeleteFunc(slices.Clone(instructions.GetMounts(c)), func(m *instructions.Mount) bool { return m.Type != instructions.MountTypeSSH })
+	if t.o.Agents == "" {
+		return flags, "", nil
+	}
+	n := 0
+	for _, flag := range flags {
+		if !sshFlag().MatchString(flag) {
+			out = append(out, flag)
+			continue
+		}
+		m := sshMount(mounts[n], n)
+		n++
+		if strings.ContainsAny(m.ID+m.Target, "$,\"' ") {
+			return nil, "", t.fail(at, "an SSH mount with such a name or target has no translation", "a name and a path without variables")
+		}
+		if !t.o.HasAgent(m.ID) {
+			out = append(out, flag)
+			continue
+		}
+		socket := Socket{ID: m.ID, Mode: m.Mode, UID: m.UID, GID: m.GID}
+		file := hashOf(fmt.Sprintf("%s %o %d %d", m.ID, m.Mode, m.UID, m.GID))
+		if t.res.Sockets == nil {
+			t.res.Sockets = map[string]Socket{}
+		}
+		t.res.Sockets[file] = socket
+		out = append(out, fmt.Sprintf("--mount=type=bind,from=%s,source=%s,target=%s", t.o.Agents, file, m.Target))
+		if export == "" { // a SSH_AUTH_SOCK of the image stays
+			export = fmt.Sprintf("export SSH_AUTH_SOCK=\"${SSH_AUTH_SOCK-%s}\"; ", m.Target)
+		}
+	}
+	return out, export, nil
+}
+
+// sshFlag is the flag of an SSH mount.
+var sshFlag = lazy.Regexp(`^--mount=(\S*,)?type=ssh(,|$)`)

@@ -307,6 +307,50 @@ func TestBuilderWithMounts(t *testing.T) {
 	}
 }
 
+// TestAgents: steps have the sockets of agents from a context, in place of the builder's own.
+func TestAgents(t *testing.T) {
+	const text = `FROM a
+RUN --mount=type=ssh x
+RUN --mount=type=ssh,id=other,target=/o,uid=7,mode=0666 --mount=type=ssh --mount=id=none,type=ssh ["y"]
+RUN --mount=type=ssh,id=none z
+`
+	const want = `FROM a
+RUN --mount=type=bind,from=agents,source=#1,target=/run/buildkit/ssh_agent.0 ["/bin/sh","-c","export SSH_AUTH_SOCK=\"${SSH_AUTH_SOCK-/run/buildkit/ssh_agent.0}\"; exec \"$@\"","sh","/bin/sh","-c","x"]
+RUN --mount=type=bind,from=agents,source=#2,target=/o --mount=type=bind,from=agents,source=#1,target=/run/buildkit/ssh_agent.1 --mount=id=none,type=ssh ["/bin/sh","-c","export SSH_AUTH_SOCK=\"${SSH_AUTH_SOCK-/o}\"; exec \"$@\"","sh","y"]
+RUN --mount=type=ssh,id=none z
+`
+	f, err := dockerfile.Parse("Dockerfile", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := translate.Builder{Mounts: true, SecretEnv: true, Heredocs: true}
+	r, err := translate.For(b, f, translate.Options{Agents: "agents", HasAgent: func(id string) bool { return id != "none" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := string(r.Dockerfile)
+	for name, s := range r.Sockets {
+		switch s {
+		case translate.Socket{ID: "default", Mode: 0o600}:
+			got = strings.ReplaceAll(got, name, "#1")
+		case translate.Socket{ID: "other", Mode: 0o666, UID: 7}:
+			got = strings.ReplaceAll(got, name, "#2")
+		default:
+			t.Errorf("there is a socket %+v", s)
+		}
+	}
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if text := r.AsWritten(r.Steps[0].New); text != "RUN --mount=type=ssh x" {
+		t.Errorf("shown as %s", text)
+	}
+	f, _ = dockerfile.Parse("Dockerfile", []byte("FROM a\nARG ID\nRUN --mount=type=ssh,id=$ID x\n"))
+	if _, err := translate.For(b, f, translate.Options{Agents: "agents", HasAgent: func(string) bool { return true }}); err == nil {
+		t.Error("an id that is not known was taken")
+	}
+}
+
 // TestTicketStaysInside wants nothing but the shim to use the ticket: the arguments of a program are everybody's to read.
 func TestTicketStaysInside(t *testing.T) {
 	r, err := translated(t, "FROM a\nRUN --mount=type=secret,id=n x\n", translate.Options{})

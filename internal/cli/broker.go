@@ -135,6 +135,9 @@ func (o *brokerOptions) readPolicy() (gate.Policy, error) {
 	if len(policy.Routes) == 0 {
 		return policy, &gate.PolicyError{File: o.policy, Problem: "no route is given, so no credential would go anywhere", Try: "--route npm=https://npm.corp.example:bearer, or --policy FILE"}
 	}
+	if slices.ContainsFunc(policy.Routes, func(r gate.Route) bool { return r.Client != gate.Client{} }) {
+		return policy, &gate.PolicyError{File: o.policy, Problem: "client is for the steps of a build, in tightlip.yaml", Try: "leave it out: clients of this broker use the proxy, or a door with the phantom"}
+	}
 	policy.Seal = policy.Seal || o.seal
 	return policy, policy.Check()
 }
@@ -231,13 +234,14 @@ func (o *brokerOptions) doorHost() (string, error) {
 	return "127.0.0.1", nil
 }
 
+// brokerListeners listens at the doors first: for the proxy, the system may choose any port that is free by then.
 func brokerListeners(ctx context.Context, o *brokerOptions, p gate.Policy) ([]doorListener, error) {
 	host, err := o.doorHost()
 	if err != nil {
 		return nil, err
 	}
 	addresses := map[string]gate.Origin{}
-	order := []string{o.listen}
+	var order []string
 	for _, r := range p.Routes {
 		if at := net.JoinHostPort(host, strconv.Itoa(r.Listen)); r.Listen != 0 && addresses[at] != r.Origin {
 			addresses[at] = r.Origin
@@ -245,7 +249,7 @@ func brokerListeners(ctx context.Context, o *brokerOptions, p gate.Policy) ([]do
 		}
 	}
 	var out []doorListener
-	for _, at := range order {
+	for _, at := range append(order, o.listen) {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", at)
 		if err != nil {
 			for _, l := range out {
@@ -255,7 +259,7 @@ func brokerListeners(ctx context.Context, o *brokerOptions, p gate.Policy) ([]do
 		}
 		out = append(out, doorListener{l, addresses[at]})
 	}
-	return out, nil
+	return slices.Concat(out[len(order):], out[:len(order)]), nil
 }
 
 // announce writes what clients need. What it returns removes the files; it is never nil.

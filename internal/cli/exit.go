@@ -57,7 +57,7 @@ func (a *app) code(err error) int {
 		unmade  *build.SecretError
 	)
 	switch {
-	case errors.Is(err, build.ErrLeaked), errors.Is(err, build.ErrRecorded), errors.Is(err, build.ErrPhantom), errors.Is(err, build.ErrInContext), errors.Is(err, build.ErrNotSpent):
+	case errors.Is(err, build.ErrLeaked), errors.Is(err, build.ErrRecorded), errors.Is(err, build.ErrPhantom), errors.Is(err, build.ErrTicket), errors.Is(err, build.ErrInContext), errors.Is(err, build.ErrNotSpent):
 		return exitLeaked
 	case errors.As(err, &unmade):
 		return exitUsage
@@ -110,9 +110,11 @@ func hints(err error) []string {
 		add("mount the secret in the step that needs it: RUN --mount=type=secret,id=NAME … and copy it nowhere")
 	case errors.Is(err, build.ErrRecorded):
 		add("a step prints the secret: leave out what does (cat, set -x, echo), then build again")
-	case errors.Is(err, build.ErrInContext), errors.Is(err, build.ErrNotSpent):
+	case errors.Is(err, build.ErrInContext):
 		add("delete what holds it, have the command write it elsewhere, or leave it out with .dockerignore")
-	case errors.Is(err, build.ErrPhantom):
+	case errors.Is(err, build.ErrNotSpent):
+		add("mount the secret instead of deliver=build-arg, or build again once the issuer answers; tightlip reap revokes what is left")
+	case errors.Is(err, build.ErrPhantom), errors.Is(err, build.ErrTicket):
 		add("remove the file in the same RUN, or write it to a mount; --allow-phantom names the image all the same")
 	case errors.Is(err, build.ErrUnproven):
 		add("--prove-skip PATTERN lets a file be unread, --prove=warn names the image all the same")

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -131,10 +132,20 @@ func (r *Registry) do(method, path, accept string) (*http.Response, error) {
 // FreeAddress is a loopback address that nobody listens on.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := ListenFree(t)
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// ListenFree listens on loopback at a port that the system chooses for nobody else, also when nobody listens there for a while.
+func ListenFree(t testing.TB) net.Listener {
+	t.Helper()
+	const lowest, count = 10_000, 20_000 // Linux chooses from 32768 on
+	for range 100 {
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", lowest+rand.N(count))); err == nil {
+			return l
+		}
+	}
+	t.Fatal("no port is free")
+	return nil
 }

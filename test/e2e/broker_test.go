@@ -196,6 +196,21 @@ RUN rm /leak
 	})
 }
 
+// TestBrokerTicket: the proxy's password in the image is found, also by another build.
+func TestBrokerTicket(t *testing.T) {
+	b := newEmbeddedBox(t)
+	b.Env["NPM_TOKEN"] = enginetest.PlainCanary()
+	project(b, base+`RUN --mount=type=secret,id=npm echo "Acquire::http::Proxy \"$HTTP_PROXY\";" > /proxy.conf
+`)
+	args := []string{"build", "--engine", "embedded", "--broker", "npm=https://npm.corp.example:bearer", "--secret", "id=npm,env=NPM_TOKEN", "-o", "type=oci,dest=out.tar"}
+	for range 2 {
+		r := b.Tightlip(append(args, ".")...)
+		wantCode(t, r, 3)
+		wantText(t, r.Stderr, "  the broker's ticket (raw): ", "proxy.conf", "Dockerfile:4", "nowhere in the image, but the broker's ticket is", "the ticket of a broker is in the image", "--allow-phantom")
+	}
+	wantCode(t, b.Tightlip(append(args, "--allow-phantom", ".")...), 0)
+}
+
 // TestBrokerKeepsApart: a step has the use of those secrets that it mounts, and files keep their form.
 func TestBrokerKeepsApart(t *testing.T) {
 	b := newEmbeddedBox(t)
@@ -280,15 +295,14 @@ RUN --mount=type=secret,id=npm test -z "$SSH_AUTH_SOCK"
 // TestRehearsal: where secrets would leak is shown without any secret, also behind steps that fail for want of one.
 func TestRehearsal(t *testing.T) {
 	onEachOf(t, brokeredEngines, func(t *testing.T, e engine) {
-		if e.name == "classic" { // it says that it cannot
-			return
-		}
 		if e.name == "buildah" || e.name == "containerd's store" { // as podman, and as docker
 			return
 		}
 		b := e.box(t)
 		project(b, base+`RUN --mount=type=secret,id=npm,required=true cp /run/secrets/npm /.npmrc && false
 RUN rm /.npmrc
+RUN false
+RUN [ -z "$DONE" ]
 ENV DONE=yes
 `)
 		args := []string{"build", "--engine", e.flag(), "--rehearse", "-t", "rehearsed", "."}
@@ -299,7 +313,7 @@ ENV DONE=yes
 		r = b.Tightlip(args...)
 		wantCode(t, r, 0)
 		wantText(t, r.Stderr, "rehearsed: what stands in for npm is nowhere in the image")
-		if e.flag() == "docker" && b.Docker("images", "-q", "rehearsed") != "" {
+		if (e.flag() == "docker" || e.flag() == "classic") && b.Docker("images", "-q", "rehearsed") != "" {
 			t.Error("a rehearsal has named an image")
 		}
 	})
@@ -400,7 +414,8 @@ func TestBrokerHostile(t *testing.T) {
 }
 
 // TestBrokerDoor: a step finds an origin at a port of its loopback; two steps at a time take turns; another user of the machine, whose
-// network the embedded engine's steps share, gets no word.
+// network the embedded engine's steps share, gets no word, and root
+// outside of the step needs the phantom.
 func TestBrokerDoor(t *testing.T) {
 	b := newEmbeddedBox(t)
 	value := enginetest.PlainCanary()
@@ -410,13 +425,13 @@ func TestBrokerDoor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Write("tightlip.yaml", []byte("version: 1\nsecrets:\n  npm: {from: env:NPM_TOKEN, broker: [{origin: \""+o.URL+"\", attach: bearer, listen: "+port+"}]}\n"))
-	const step = `RUN --mount=type=secret,id=npm unset http_proxy HTTP_PROXY; sleep 1; wget -q -O /fileN --header "Authorization: Bearer $(cat /run/secrets/npm)" http://127.0.0.1:PORT/fileN`
+	b.Write("tightlip.yaml", []byte("version: 1\nsecrets:\n  npm: {from: env:NPM_TOKEN, broker: [{origin: \""+o.URL+"\", attach: bearer, listen: "+port+", client: npm}]}\n"))
+	const step = `RUN --mount=type=secret,id=npm unset http_proxy HTTP_PROXY; sleep 1; wget -q -O /fileN ${npm_config_registry}fileN && test "$npm_config_registry" = http://127.0.0.1:PORT/`
 	stage := func(n string) string {
 		return "COPY --from=0 / /\n" + strings.NewReplacer("fileN", "file"+n, "PORT", port).Replace(step) + "\n"
 	}
 	project(b, base+"FROM scratch AS one\n"+stage("1")+"FROM scratch\n"+stage("2")+"COPY --from=one /file1 /\n")
-	var tried atomic.Bool
+	var tried, roots atomic.Bool
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
@@ -425,6 +440,9 @@ func TestBrokerDoor(t *testing.T) {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}}
 			if out, _ := cmd.CombinedOutput(); strings.Contains(string(out), "reset") || strings.Contains(string(out), "Empty reply") {
 				tried.Store(true)
+			}
+			if out, _ := exec.Command(enginetest.Tool(t, "curl"), "-sS", "-m", "2", "http://127.0.0.1:"+port+"/roots").CombinedOutput(); strings.Contains(string(out), "wants the phantom") {
+				roots.Store(true)
 			}
 			select {
 			case <-done:
@@ -439,7 +457,27 @@ func TestBrokerDoor(t *testing.T) {
 	if text := string(readFile(t, filepath.Join(b.Work, "audit.jsonl"))); strings.Contains(text, "stolen") {
 		t.Errorf("another user was answered:\n%s", text)
 	}
-	if !tried.Load() {
-		t.Error("no connection of another user was refused")
+	if !tried.Load() || !roots.Load() {
+		t.Errorf("connections of others were refused: another user's %t, root's outside of the step %t", tried.Load(), roots.Load())
 	}
+}
+
+// TestBrokerPorts: the proxy takes no port that a door is to have, although the system would choose it.
+func TestBrokerPorts(t *testing.T) {
+	enginetest.NeedRoot(t)
+	b := newEmbeddedBox(t)
+	b.Env["NPM_TOKEN"] = enginetest.PlainCanary()
+	const route = "{origin: \"https://npm.corp.example\", attach: bearer, listen: 40001}"
+	b.Write("policy.yaml", []byte("secrets: {npm: ["+route+"]}\n"))
+	b.Write("tightlip.yaml", []byte("version: 1\nsecrets: {npm: {from: env:NPM_TOKEN, broker: ["+route+"]}}\n"))
+	project(b, base+"RUN --mount=type=secret,id=npm echo $HTTP_PROXY | grep -q :40000\n")
+	inside := func(script string) enginetest.Result {
+		// The system prefers the odd one of the two ports that it may choose.
+		return b.Run("unshare", "--net", "sh", "-ec", `ip link set lo up; echo "40000 40001" > /proc/sys/net/ipv4/ip_local_port_range; `+script, "sh", enginetest.Binary(t))
+	}
+	r := inside(`"$1" broker --policy policy.yaml --secret id=npm,env=NPM_TOKEN --env-file env & for i in $(seq 100); do test -e env && break; sleep 0.1; done; cat env; kill $!; wait`)
+	wantCode(t, r, 0)
+	wantText(t, r.Stdout, "@127.0.0.1:40000\n")
+	r = inside(`timeout 60 "$1" build --engine embedded --progress plain -o type=tar,dest=out.tar .`)
+	wantCode(t, r, 0)
 }

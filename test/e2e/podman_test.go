@@ -458,3 +458,44 @@ func TestPodmanLeakWays(t *testing.T) {
 		})
 	}
 }
+
+// TestPodmanBrokeredBase: the base image's SHELL runs the steps, and a trigger of it that would have to use the broker is refused. Images
+// that are not there are pulled.
+func TestPodmanBrokeredBase(t *testing.T) {
+	onEachOf(t, brokeredEngines, func(t *testing.T, e engine) {
+		if e.name != "podman" && e.name != "buildah" {
+			return
+		}
+		b := e.box(t)
+		value := enginetest.PlainCanary()
+		o := newOrigin(t, "Bearer "+value)
+		b.Env["NPM_TOKEN"] = value
+		reg := enginetest.StartRegistry(t, "ci", "password")
+		b.Login(reg)
+		image := func(name, more string) string {
+			project(b, base+more)
+			name = reg.Host + "/" + name
+			wantCode(t, b.Run("buildah", "build", "-q", "--format", "docker", "-t", name, "."), 0)
+			wantCode(t, b.Run("buildah", "push", "-q", "--tls-verify=false", name), 0)
+			wantCode(t, b.Run("buildah", "rmi", "-f", name), 0)
+			return name
+		}
+		strict := image("strict", "SHELL [\"/bin/sh\", \"-ec\"]\n")
+		trigger := image("trigger", "ONBUILD RUN --mount=type=secret,id=npm true\n")
+		b.Write("registries.conf", []byte("[[registry]]\nlocation = \""+reg.Host+"\"\ninsecure = true\n"))
+		b.Env["CONTAINERS_REGISTRIES_CONF"] = filepath.Join(b.Work, "registries.conf")
+		build := func(dockerfile string, args ...string) enginetest.Result {
+			b.Write("Dockerfile", []byte(dockerfile))
+			return b.Tightlip(append(append([]string{"build", "--engine", e.name, "--secret", "id=npm,env=NPM_TOKEN", "--broker", "npm=" + o.URL + ":bearer", "-t", "app"}, args...), ".")...)
+		}
+		r := build("FROM " + strict + "\nRUN --mount=type=secret,id=npm case $- in *e*) wget -q -O /file " + o.URL + "/file;; *) exit 9;; esac\n")
+		wantCode(t, r, 0)
+		wantText(t, r.Stderr, "pulling "+strict, "1 allowed with npm")
+		r = build("FROM " + trigger + "\nRUN true\n")
+		wantCode(t, r, 2)
+		wantText(t, r.Stderr, "has the trigger", "through the broker")
+		r = build("FROM "+strict+"\nRUN --mount=type=secret,id=npm case $- in *e*) false;; *) cp /run/secrets/npm /leak;; esac\n", "--rehearse")
+		wantCode(t, r, 0)
+		wantText(t, r.Stderr, "failed with code 1", "nowhere in the image")
+	})
+}

@@ -190,11 +190,9 @@ func (s *servers) brokered(t *testing.T, e engine, args []string) {
 	defer delete(b.Env, "SSL_CERT_FILE")
 	args = append(slices.Clone(args[:len(args)-1]),
 		"--broker", "npmrc=http://"+s.npm+":bearer", "--broker", "netrc=http://"+s.nginx+":basic", "--broker", "apt=http://"+s.nginx+":basic", "--broker", "git="+s.git.URL+":basic:ci")
-	if e.name != "podman" {
-		b.Write("home/.ssh/known_hosts", s.knownHosts(t))
-		b.Env["HOME"] = filepath.Join(b.Work, "home")
-		args = append(args, "--ssh-allow", "default=root@"+s.ssh)
-	}
+	b.Write("home/.ssh/known_hosts", s.knownHosts(t))
+	b.Env["HOME"] = filepath.Join(b.Work, "home")
+	args = append(args, "--ssh-allow", "default=root@"+s.ssh)
 	r := b.Tightlip(append(args, "context")...)
 	if r.Code != 0 || !strings.Contains(r.Stderr, "proven: ") {
 		t.Fatalf("with the broker: exit code %d:\n%s", r.Code, r.All())

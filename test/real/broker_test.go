@@ -264,10 +264,7 @@ func (p *private) writePolicy(t *testing.T) {
 		p.write(t, "secrets/"+r.secret, []byte(cmp.Or(values[r.secret], p.password)+"\n"))
 		fmt.Fprintf(&policy, "  %s:\n", r.secret)
 		for host := range strings.FieldsSeq(r.hosts) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
+			l := enginetest.ListenFree(t)
 			defer l.Close() // no two doors get the same port
 			_, p.ports[host], _ = net.SplitHostPort(l.Addr().String())
 			fmt.Fprintf(&policy, "    - {origin: \"%s://%s%s\", %s, connect: \"%s\", listen: %s}\n", r.scheme, host, corp, r.attach, connect[r.secret], p.ports[host])

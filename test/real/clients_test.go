@@ -92,6 +92,8 @@ const (
 	dockerd = `dockerd --data-root $PWD/images --exec-root $PWD/exec --pidfile $PWD/pid -H unix://$PWD/d.sock --bridge none --iptables=false --ip6tables=false > log 2>&1 &
 trap 'kill $(cat pid); wait; umount exec/netns/* 2>/dev/null || true' EXIT; export DOCKER_HOST=unix://$PWD/d.sock; for i in $(seq 200); do docker version >/dev/null 2>&1 && break; sleep 0.1; done
 `
+	// With no credentials in its file, docker would choose a helper that the machine happens to have.
+	noHelper      = `mkdir -p .docker && echo '{"auths": {"registry.corp.example": {}}}' > .docker/config.json; `
 	untar         = "{ mkdir out && tar -xC out; }" + lookIntoImage
 	lookIntoImage = " && find out -type f -exec tar -xOf {} hello ';' 2>/dev/null"
 )
@@ -147,7 +149,7 @@ var clients = []client{
 	{name: "maven", tool: "mvn", door: "reverse", host: "maven", shows: "hello from a jar", note: "the door is a mirror, and the phantom its server's password", script: fmt.Sprintf(mavenScript, mavenMirror)},
 	{name: "gradle 4.4", tool: "gradle", door: "reverse", host: "maven", shows: "hello from a jar", note: "7 and later want `allowInsecureProtocol`, as its manual says", script: fmt.Sprintf(gradleScript, "$DOOR", "credentials { username 'ci'; password 'PHANTOM' }")},
 	{name: "skopeo", door: "reverse", host: "registry", shows: "hello from an image", note: "wants `--src-tls-verify=false`", script: "skopeo copy --src-tls-verify=false --src-creds ci:PHANTOM docker://${DOOR#http://}/acme/hello:1 dir:out" + lookIntoImage},
-	{name: "docker pull", tool: "dockerd", door: "reverse", host: "registry", shows: "hello from an image", script: dockerd + "echo PHANTOM | docker login -u ci --password-stdin ${DOOR#http://} && docker pull ${DOOR#http://}/acme/hello:1 && docker save ${DOOR#http://}/acme/hello:1 | " + untar},
+	{name: "docker pull", tool: "dockerd", door: "reverse", host: "registry", shows: "hello from an image", script: dockerd + noHelper + "echo PHANTOM | docker login -u ci --password-stdin ${DOOR#http://} && docker pull ${DOOR#http://}/acme/hello:1 && docker save ${DOOR#http://}/acme/hello:1 | " + untar},
 	{name: "podman pull", door: "reverse", host: "registry", shows: "hello from an image", note: "wants `--tls-verify=false`", script: podman + "pm pull --tls-verify=false --creds ci:PHANTOM ${DOOR#http://}/acme/hello:1 && pm save ${DOOR#http://}/acme/hello:1 | " + untar},
 	{name: "crane", door: "reverse", host: "registry", shows: "hello from an image", script: "crane auth login -u ci -p PHANTOM ${DOOR#http://} && crane export ${DOOR#http://}/acme/hello:1 - | tar -xO"},
 	{name: "curl, without the phantom", door: "reverse", host: "files", fails: true, shows: "401", script: "curl -vfsS DOOR/file"},

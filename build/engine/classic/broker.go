@@ -9,19 +9,12 @@ import (
 	"github.com/tightlip/tightlip/dockerfile/translate"
 )
 
-var (
-	errNoRehearsal = errors.New("the classic builder cannot rehearse a build")
-	errNoSeal      = errors.New("the classic builder cannot take the network from one step alone (seal)")
-)
+var errNoSeal = errors.New("the classic builder cannot take the network from one step alone (seal)")
 
 // Brokers implements build.Brokers.
 func (e *Engine) Brokers(r *build.Request) error {
-	const elsewhere = "--engine docker or --engine embedded"
-	if r.Rehearse {
-		return &build.UsageError{Err: errNoRehearsal, Try: elsewhere}
-	}
-	if r.Network != "none" && slices.ContainsFunc(r.Secrets, func(s build.Secret) bool { return s.Seal }) {
-		return &build.UsageError{Err: errNoSeal, Try: "--network none, which takes the network from all steps, or " + elsewhere}
+	if !r.Rehearse && r.Network != "none" && slices.ContainsFunc(r.Secrets, func(s build.Secret) bool { return s.Seal }) {
+		return &build.UsageError{Err: errNoSeal, Try: "--network none, which takes the network from all steps, or --engine docker or --engine embedded"}
 	}
 	return nil
 }

@@ -13,9 +13,6 @@ import (
 // check refuses what the tools cannot do.
 func check(r *build.Request) error {
 	const elsewhere = "--engine docker or --engine embedded"
-	if len(r.SSH) > 0 && r.HasSSHPolicy() {
-		return refuse(elsewhere, "the agents that podman and buildah give to steps do not say which server they sign for, so the policy of an agent cannot be kept")
-	}
 	for flag, used := range map[string]bool{
 		"--allow":  slices.ContainsFunc(r.Allow, func(a string) bool { return a != "network.host" }),
 		"--attest": len(r.Attest) > 0, "--builder": r.Builder != "", "--call": r.Call != "" && r.Call != "build",
@@ -86,7 +83,7 @@ func requestArgs(r *build.Request) ([]string, error) {
 	for _, platform := range r.Platform {
 		add("--platform", platform)
 	}
-	for _, ssh := range r.SSH {
+	for _, ssh := range ownAgents(r) {
 		spec, err := sshSpec(ssh)
 		if err != nil {
 			return nil, err
@@ -139,6 +136,14 @@ func cacheFrom(text string) (string, error) {
 		return "", refuse("--cache-from REGISTRY/NAME", "podman and buildah read caches from registries only")
 	}
 	return entries[0].Attrs["ref"], nil
+}
+
+// ownAgents are those that the tool itself gives to steps. It would keep from an agent which server it signs for: one with a policy is ours.
+func ownAgents(r *build.Request) []string {
+	if r.HasSSHPolicy() {
+		return nil
+	}
+	return r.SSH
 }
 
 // sshSpec is an agent or a list of keys. A default without an agent is refused, as it is by docker build.

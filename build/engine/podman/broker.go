@@ -20,7 +20,7 @@ const networkFlag = 30
 
 // Brokers implements build.Brokers.
 func (e *Engine) Brokers(r *build.Request) error {
-	if !e.info.atLeast(networkFlag) && slices.ContainsFunc(r.Secrets, func(s build.Secret) bool { return s.Seal }) {
+	if !r.Rehearse && !e.info.atLeast(networkFlag) && slices.ContainsFunc(r.Secrets, func(s build.Secret) bool { return s.Seal }) {
 		return refuse("--engine docker or --engine embedded", "the buildah in this %s (%s) cannot take the network from one step (seal)", e.tool, e.info.buildah)
 	}
 	if chroot() {
@@ -56,16 +56,20 @@ func (b *result) brokerSteps(steps []translate.Step) (args []string, err error) 
 		if err := b.job.AddStep(s); err != nil {
 			return nil, err
 		}
-		if err := b.serveBroker(filepath.Join(dir, translate.SocketFile), s.Broker); err != nil {
+		socket := filepath.Join(dir, translate.SocketFile)
+		if err := b.serveSocket(socket, func(conn net.Conn) { _ = b.job.Broker.Serve(s.Broker, conn) }); err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(socket, 0o666); err != nil { // for any USER
 			return nil, err
 		}
 	}
 	return args, nil
 }
 
-// serveBroker takes the connections to a step's socket to the broker. The folder of the build is for its user alone, so that only steps
-// that mount the socket reach it.
-func (b *result) serveBroker(socket, step string) error {
+// serveSocket answers the connections to a socket. The folder of the build is for its user alone, so that only steps that mount the
+// socket reach it.
+func (b *result) serveSocket(socket string, serve func(net.Conn)) error {
 	// The path may be longer than a socket's address.
 	dir, err := os.Open(filepath.Dir(socket))
 	if err != nil {
@@ -85,13 +89,13 @@ func (b *result) serveBroker(socket, step string) error {
 			if err != nil {
 				return
 			}
-			go func() { _ = b.job.Broker.Serve(step, conn) }()
+			go serve(conn)
 		}
 	}()
-	return os.Chmod(socket, 0o666) // for any USER
+	return nil
 }
 
-// closeSockets ends the way to the broker.
+// closeSockets ends the way to the broker and the agents.
 func (b *result) closeSockets() {
 	for _, l := range b.sockets {
 		l.Close()

@@ -23,10 +23,10 @@ type display struct {
 	line           []byte // of which the end is still to come, if steps have to be named
 }
 
-// newDisplay shows steps that were led through the broker as they are in the Dockerfile; names may be nil.
+// newDisplay shows steps that were led through the broker, or have agents of ours, as they are in the Dockerfile; names may be nil.
 func newDisplay(to io.Writer, job build.Job, names *translate.Result) *display {
 	r := job.Request
-	if job.Broker == nil && !r.Rehearse {
+	if job.Broker == nil && !r.Rehearse && (names == nil || len(names.Sockets) == 0) {
 		names = nil
 	}
 	d := &display{to: to, names: names, quiet: r.Quiet || r.Progress == "quiet" || r.Progress == "none"}

@@ -2,6 +2,7 @@ package podman
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,10 +19,10 @@ import (
 const documents = "tightlip-documents"
 
 // dockerfileArgs are the Dockerfile and the context. A Dockerfile that is at hand is replaced, if it has to be.
-func (b *result) dockerfileArgs() ([]string, error) {
+func (b *result) dockerfileArgs(ctx context.Context) ([]string, error) {
 	r := b.job.Request
 	var args []string
-	text, err := b.translate()
+	text, err := b.translate(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func writeFiles(dir string, files map[string][]byte) error {
 }
 
 // translate makes the Dockerfile one that the tool understands. It returns nothing for one that can stay, or is not here.
-func (b *result) translate() ([]byte, error) {
+func (b *result) translate(ctx context.Context) ([]byte, error) {
 	name, r := b.job.DockerfilePath, b.job.Request
 	if b.job.Original == nil {
 		return b.job.Dockerfile, nil
@@ -90,7 +91,9 @@ func (b *result) translate() ([]byte, error) {
 	if f, err = dockerfile.Parse(name, text); err != nil {
 		return nil, err
 	}
-	tr, err := translate.For(b.engine.info.builder(), f, translate.Options{Target: r.Target, BuildArgs: build.Arguments(r.BuildArg), Brokered: b.job.Brokered()})
+	tr, err := translate.For(b.engine.info.builder(), f, translate.Options{
+		Target: r.Target, BuildArgs: build.Arguments(r.BuildArg), Base: b.base(ctx), Brokered: b.job.Brokered(), Agents: b.agentsContext(), HasAgent: b.hasAgent,
+	})
 	if e := (*translate.Error)(nil); errors.As(err, &e) {
 		return nil, &build.UsageError{Err: fmt.Errorf("%s: %w", name, err), Try: e.Hint()}
 	}
@@ -117,6 +120,11 @@ func (b *result) translate() ([]byte, error) {
 	if b.steps, err = b.brokerSteps(tr.Steps); err != nil {
 		return nil, err
 	}
+	agents, err := b.agentSockets(tr.Sockets)
+	if err != nil {
+		return nil, err
+	}
+	b.steps = append(b.steps, agents...)
 	if !bytes.Equal(text, b.job.Original) {
 		b.translated, b.lines = text, lines
 	}

@@ -73,7 +73,7 @@ func (e *Engine) Build(ctx context.Context, job build.Job) (res build.Result, er
 			err = errors.Join(err, b.Discard(ctx))
 		}
 	}()
-	more, err := b.dockerfileArgs()
+	more, err := b.dockerfileArgs(ctx)
 	if err != nil {
 		return nil, err
 	}

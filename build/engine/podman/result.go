@@ -30,7 +30,7 @@ type result struct {
 	documents  map[string][]byte // of COPY <<EOF
 	shown      *translate.Result // by which the display shows steps as they were written
 	steps      []string          // arguments for what the steps that use the broker mount
-	sockets    []net.Listener    // of such steps
+	sockets    []net.Listener    // of such steps, and of SSH agents
 	id         string            // of the image, with its algorithm
 	digest     string            // of the manifest in the staged layout
 	named      bool
