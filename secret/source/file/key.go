@@ -16,19 +16,23 @@ type node interface {
 	text() (string, error) // the literal text of a string, number or boolean
 }
 
-// keyError is about a key of a file, not about what the key stands for.
-type keyError struct {
-	problem, try string
-	err          error // the sentinel
+// KeyError is about a key of a file, not about what the key stands for.
+type KeyError struct {
+	Problem string
+	Try     string // what to type instead, if anything
+	Err     error  // the sentinel, if there is one
 }
 
-func (e *keyError) Error() string { return e.problem }
-func (e *keyError) Hint() string  { return e.try }
-func (e *keyError) Unwrap() error { return e.err }
+// Error implements error.
+func (e *KeyError) Error() string { return e.Problem }
+
+// Unwrap returns the sentinel, if there is one.
+func (e *KeyError) Unwrap() error { return e.Err }
 
 var errNotScalar = errors.New("neither a string nor a number nor a boolean")
 
-// Select returns what key stands for in JSON, YAML or dotenv text. Its error has a Hint, and holds nothing of the text but names of keys.
+// Select returns what key stands for in JSON, YAML or dotenv text. Its error is a *KeyError or about the format, and holds
+// nothing of the text but names of keys.
 func Select(content secret.Value, key string) (secret.Value, error) {
 	root, err := parse(content.Open())
 	if err != nil {
@@ -36,16 +40,16 @@ func Select(content secret.Value, key string) (secret.Value, error) {
 	}
 	n, ok := lookup(root, key)
 	if !ok {
-		return secret.Value{}, &keyError{
-			problem: "there is no key " + key + suggest.DidYouMean(key, root.keys()), try: listKeys(root), err: secret.ErrNotFound,
+		return secret.Value{}, &KeyError{
+			Problem: "there is no key " + key + suggest.DidYouMean(key, root.keys()), Try: listKeys(root), Err: secret.ErrNotFound,
 		}
 	}
 	text, err := n.text()
 	switch {
 	case err != nil:
-		return secret.Value{}, &keyError{problem: "the key " + key + " is " + err.Error(), try: "name a key below it", err: err}
+		return secret.Value{}, &KeyError{Problem: "the key " + key + " is " + err.Error(), Try: "name a key below it", Err: err}
 	case text == "":
-		return secret.Value{}, &keyError{problem: "the key " + key + " is empty", err: secret.ErrEmpty}
+		return secret.Value{}, &KeyError{Problem: "the key " + key + " is empty", Err: secret.ErrEmpty}
 	}
 	return secret.NewValue([]byte(text)), nil
 }
