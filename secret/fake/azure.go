@@ -3,6 +3,7 @@ package fake
 import (
 	"crypto/rand"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -29,14 +30,20 @@ func NewAzure(t testing.TB) *Azure {
 	a.Serve(t, API{
 		Calls: map[string]func(*http.Request) Answer{
 			"GET /secrets/{name}":                 a.Authorized(a.get),
-			"GET /secrets/{name}/{version}":       a.Authorized(a.get),
+			"GET /secrets/{name}/{version...}":    a.Authorized(a.get), // Azure's own client ends with a slash
 			"POST /{tenant}/oauth2/v2.0/token":    a.token,
 			"GET /metadata/identity/oauth2/token": a.machine,
-			"GET /msi/token":                      a.appService,
+			"GET login.microsoftonline.com/{tenant}/v2.0/.well-known/openid-configuration": a.discover,
+			"GET /msi/token": a.appService,
 		},
 		Error: func(status int, message string) Answer {
 			code := map[int]string{401: "Unauthorized", 403: "Forbidden", 404: "SecretNotFound"}[status]
-			return OK(map[string]any{"error": map[string]any{"code": code, "message": message}})
+			answer := OK(map[string]any{"error": map[string]any{"code": code, "message": message}})
+			if status == http.StatusUnauthorized {
+				authority := "https://login.windows.net/" + a.Tenant
+				answer.Header = map[string]string{"WWW-Authenticate": `Bearer authorization="` + authority + `", resource="https://vault.azure.net"`}
+			}
+			return answer
 		},
 	})
 	return a
@@ -51,7 +58,7 @@ func (a *Azure) Put(path, value string) {
 
 func (a *Azure) get(r *http.Request, t Token) Answer {
 	a.mu.Lock()
-	value, ok := a.secrets[r.Host+r.URL.Path]
+	value, ok := a.secrets[r.Host+strings.TrimSuffix(r.URL.Path, "/")]
 	a.mu.Unlock()
 	switch {
 	case r.URL.Query().Get("api-version") == "":
@@ -67,6 +74,13 @@ func (a *Azure) get(r *http.Request, t Token) Answer {
 	})
 }
 
+func (a *Azure) discover(r *http.Request) Answer {
+	base := "https://" + r.Host + "/" + r.PathValue("tenant")
+	return OK(map[string]string{
+		"issuer": base + "/v2.0", "authorization_endpoint": base + "/oauth2/v2.0/authorize", "token_endpoint": base + "/oauth2/v2.0/token",
+	})
+}
+
 func (a *Azure) token(r *http.Request) Answer {
 	asserted := r.PostFormValue("client_assertion") == a.Assertion &&
 		r.PostFormValue("client_assertion_type") == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -74,9 +88,8 @@ func (a *Azure) token(r *http.Request) Answer {
 		r.PostFormValue("client_secret") != a.Secret && !asserted {
 		return Answer{Status: http.StatusUnauthorized, Body: map[string]any{"error": "invalid_client", "error_description": "AADSTS7000215: " + a.Bait}}
 	}
-	const suffix = "/.default"
-	scope := r.PostFormValue("scope")
-	t := a.Issue("eyJ0", time.Hour, Token{Name: "client", About: map[string]string{"resource": scope[:max(0, len(scope)-len(suffix))]}})
+	scope, _, _ := strings.Cut(r.PostFormValue("scope"), " ") // Azure's own client asks for more
+	t := a.Issue("eyJ0", time.Hour, Token{Name: "client", About: map[string]string{"resource": strings.TrimSuffix(scope, "/.default")}})
 	return OK(map[string]any{"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": t.Value})
 }
 

@@ -39,8 +39,24 @@ func (a AWS) Client(ctx context.Context, o Options, region string) (*web.Client,
 		return nil, awsSetup(ctx, "there are no credentials for AWS", "aws sts get-caller-identity")
 	}
 	c := &web.Client{Who: a.Who, Base: a.endpoint(cfg), HTTP: o.HTTP, Means: awsMeans}
+	if err := awsTrust(c); err != nil {
+		return nil, &secret.ResolveError{Problem: "the authorities for AWS: " + err.Error(), Try: "correct AWS_CA_BUNDLE"}
+	}
 	c.Auth = func(ctx context.Context, r *http.Request) error { return awsSign(ctx, r, keys, a.Name, cfg.Region) }
 	return c, nil
+}
+
+// awsTrust obeys the variable that the SDK obeys for its own calls.
+func awsTrust(c *web.Client) error {
+	file := os.Getenv("AWS_CA_BUNDLE")
+	if file == "" || c.HTTP != nil {
+		return nil
+	}
+	authorities, err := os.ReadFile(file)
+	if err == nil {
+		c.HTTP, err = web.Trusting(authorities)
+	}
+	return err
 }
 
 // isName keeps what becomes a part of a host name from naming another host.

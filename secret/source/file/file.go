@@ -144,8 +144,8 @@ func reason(err error) string {
 
 func explainKey(ref secret.Ref, path string, err error) error {
 	re := &secret.ResolveError{Ref: ref, Problem: "file " + path + ": " + err.Error(), Err: err}
-	if ke, ok := errors.AsType[*keyError](err); ok {
-		re.Try = ke.try
+	if ke, ok := errors.AsType[*KeyError](err); ok {
+		re.Try = ke.Try
 	}
 	return re
 }

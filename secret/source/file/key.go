@@ -17,19 +17,22 @@ type node interface {
 	text() (string, error) // the literal text of a string, number or boolean
 }
 
-// keyError is about a key of a file, not about what the key stands for.
-type keyError struct {
-	problem, try string
-	err          error // the sentinel
+// KeyError is about a key of a file, not about what the key stands for.
+type KeyError struct {
+	Problem string
+	Try     string // what to type instead, if anything
+	Err     error  // the sentinel, if there is one
 }
 
-func (e *keyError) Error() string { return e.problem }
-func (e *keyError) Hint() string  { return e.try }
-func (e *keyError) Unwrap() error { return e.err }
+// Error implements error.
+func (e *KeyError) Error() string { return e.Problem }
+
+// Unwrap returns the sentinel, if there is one.
+func (e *KeyError) Unwrap() error { return e.Err }
 
 var errNotScalar = errors.New("neither a string nor a number nor a boolean")
 
-// Key returns what key stands for in text that is no file's. Its error has a Hint, and holds nothing of the text but names of keys.
+// Key returns what key stands for in text that is no file's. Its error is a *KeyError or about the format, and holds nothing of the text but names of keys.
 func Key(content secret.Value, key string) (secret.Value, error) { return selectKey("", content, key) }
 
 // selectKey returns what key stands for in a structured file.
@@ -40,16 +43,16 @@ func selectKey(path string, content secret.Value, key string) (secret.Value, err
 	}
 	n, ok := lookup(root, key)
 	if !ok {
-		return secret.Value{}, &keyError{
-			problem: "there is no key " + key + suggest.DidYouMean(key, root.keys()), try: listKeys(root), err: secret.ErrNotFound,
+		return secret.Value{}, &KeyError{
+			Problem: "there is no key " + key + suggest.DidYouMean(key, root.keys()), Try: listKeys(root), Err: secret.ErrNotFound,
 		}
 	}
 	text, err := n.text()
 	switch {
 	case err != nil:
-		return secret.Value{}, &keyError{problem: "the key " + key + " is " + err.Error(), try: "name a key below it", err: err}
+		return secret.Value{}, &KeyError{Problem: "the key " + key + " is " + err.Error(), Try: "name a key below it", Err: err}
 	case text == "":
-		return secret.Value{}, &keyError{problem: "the key " + key + " is empty", err: secret.ErrEmpty}
+		return secret.Value{}, &KeyError{Problem: "the key " + key + " is empty", Err: secret.ErrEmpty}
 	}
 	return secret.NewValue([]byte(text)), nil
 }

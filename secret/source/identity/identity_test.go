@@ -195,3 +195,13 @@ func TestErrors(t *testing.T) {
 		}
 	}
 }
+
+func Example() {
+	for _, s := range identity.Sources() {
+		about := s.(secret.Described).About()
+		fmt.Println(about.Form, "is", about.What)
+	}
+	// Output:
+	// github-oidc:AUDIENCE is a token by which GitHub Actions (also Gitea's and Forgejo's) vouches for this job
+	// gitlab-oidc:VARIABLE is a token by which GitLab vouches for this job, as .gitlab-ci.yml names it
+}

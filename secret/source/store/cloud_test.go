@@ -89,6 +89,13 @@ func TestAWSEndpoints(t *testing.T) {
 		}
 		t.Setenv(name, "")
 	}
+	w, a := awsWorld(t, "aws-ssm", "ssm")
+	w.http = nil
+	t.Setenv("AWS_ENDPOINT_URL_SSM", a.URL)
+	t.Setenv("AWS_CA_BUNDLE", save(t, []byte("x")))
+	if _, err := w.source(t).Resolve(t.Context(), w.ref("/s1")); err == nil || len(a.Log()) > 0 {
+		t.Errorf("AWS_CA_BUNDLE is not obeyed: %v", err)
+	}
 }
 
 func TestAWSSetUp(t *testing.T) {

@@ -136,11 +136,8 @@ func (s source) explain(ref secret.Ref, err error) error {
 		return err
 	}
 	re := &secret.ResolveError{Ref: ref, Problem: ref.String() + ": " + err.Error(), Err: err}
-	if h, ok := errors.AsType[interface {
-		error
-		Hint() string
-	}](err); ok {
-		re.Try = h.Hint()
+	if e, ok := errors.AsType[*file.KeyError](err); ok {
+		re.Try = e.Try
 	}
 	if e, ok := errors.AsType[*web.Error](err); ok {
 		re.Try = s.advice(e)
@@ -174,9 +171,9 @@ func pick[V any](all map[string]V, name string) (string, error) {
 	case len(names) == 0:
 		return "", secret.ErrEmpty
 	case name == "":
-		return "", &fieldError{"there are several fields, and none is named", choice + ": write one behind a #", nil}
+		return "", &file.KeyError{Problem: "there are several fields, and none is named", Try: choice + ": write one behind a #"}
 	}
-	return "", &fieldError{"there is no field " + name, choice, secret.ErrNotFound}
+	return "", &file.KeyError{Problem: "there is no field " + name, Try: choice, Err: secret.ErrNotFound}
 }
 
 // printable leaves out names that may not be meant as such.
@@ -188,12 +185,3 @@ func printable(names []string) []string {
 	}
 	return names
 }
-
-type fieldError struct {
-	problem, try string
-	err          error // the sentinel, if there is one
-}
-
-func (e *fieldError) Error() string { return e.problem }
-func (e *fieldError) Hint() string  { return e.try }
-func (e *fieldError) Unwrap() error { return e.err }

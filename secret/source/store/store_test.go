@@ -52,7 +52,7 @@ func doc(field string, value []byte) []byte {
 }
 
 // alone keeps the test from finding credentials of who runs it.
-func alone(t *testing.T) {
+func alone(t testing.TB) {
 	t.Helper()
 	home := t.TempDir()
 	t.Setenv("HOME", home)

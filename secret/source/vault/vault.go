@@ -173,12 +173,7 @@ func (c *Client) Close(ctx context.Context) error {
 	if !c.ours {
 		return nil
 	}
-	err := c.Do(ctx, web.Call{Method: http.MethodPost, Path: "auth/token/revoke-self", Needs: "the capability update on auth/token/revoke-self"})
-	if err == nil || web.StatusOf(err) == http.StatusForbidden { // a dead token is refused, too
-		c.ours = false
-		return nil
-	}
-	return err
+	return c.Do(ctx, web.Call{Method: http.MethodPost, Path: "auth/token/revoke-self", Needs: "the capability update on auth/token/revoke-self"})
 }
 
 // End revokes a lease, or the client's own token, with which all its leases end.
