@@ -36,6 +36,7 @@ var layers = []struct {
 	{"secret/source/vault", []string{"secret", "secret/source/web"}},
 	{"secret/source/identity", []string{"secret", "secret/source/jwt", "secret/source/web"}},
 	{"secret/source/store", []string{"secret", "secret/source/cloud", "secret/source/file", "secret/source/vault", "secret/source/web"}},
+	{"secret/source/minter", []string{"secret", "secret/source/web"}},
 	{"secret/source/all", []string{"secret", "secret/source"}},
 	{"broker/shim", nil},
 	{"broker/shimbin", nil},
@@ -89,6 +90,7 @@ var openers = []string{
 	"secret/source/cloud",   // sends what it logs in with, reads accounts' files
 	"secret/source/vault",   // sends what it logs in with
 	"secret/source/store",   // checksums, certificates of kubeconfigs
+	"secret/source/minter",  // signs with keys
 	"proof",                 // makes needles
 	"build",                 // fingerprints for rebuild=on-change
 	"build/engine/buildkit", // hands values to BuildKit

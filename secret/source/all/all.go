@@ -11,6 +11,7 @@ import (
 	"github.com/tightlip/tightlip/secret/source/fd"
 	"github.com/tightlip/tightlip/secret/source/file"
 	"github.com/tightlip/tightlip/secret/source/identity"
+	"github.com/tightlip/tightlip/secret/source/minter"
 	"github.com/tightlip/tightlip/secret/source/store"
 )
 
@@ -32,5 +33,7 @@ func Sources(opts Options) []secret.Source {
 	local = append(local, fd.Sources(opts.Stdin)...)
 	local = append(local, identity.Sources()...)
 	// What stands in references is local, so that following them ends.
-	return append(local, store.Sources(store.Options{Resolve: secret.NewResolver(local...).Resolve})...)
+	resolve := secret.NewResolver(local...).Resolve
+	sources := append(local, store.Sources(store.Options{Resolve: resolve})...)
+	return append(sources, minter.Sources(resolve)...)
 }

@@ -1,0 +1,282 @@
+// Package minter makes credentials for one build, at issuers of many kinds.
+//
+// Each kind is a row of one table and has a file of its own. What they share is here: references, the credentials that a minter itself
+// needs, lifetimes and errors.
+package minter
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tightlip/tightlip/secret"
+	"github.com/tightlip/tightlip/secret/source/web"
+)
+
+// Parents resolves the references inside of references, such as key=file:app.pem. Its sources should be local ones: what it mints
+// would not be revoked.
+type Parents func(ctx context.Context, ref secret.Ref) (*secret.Lease, error)
+
+// Sources returns a [secret.Minter] for each row of the table.
+func Sources(parents Parents) []secret.Source {
+	var sources []secret.Source
+	for _, k := range kinds {
+		sources = append(sources, &minter{kind: k, parents: parents})
+	}
+	return sources
+}
+
+// kind is a row of the table: one way to make credentials.
+type kind struct {
+	scheme  string
+	form    string // how references are written
+	what    string // they make
+	example string // one that was run
+	about   secret.MintAbout
+
+	path    string        // what the path of a reference is, for people; empty: it may be left out
+	needs   []string      // keys that have to be there
+	keys    []string      // others
+	parents []string      // those of both that are references to other secrets; it gets their values
+	life    string        // the key that asks for a lifetime; empty: that cannot be asked for
+	longest time.Duration // that can be asked for; 0: there is no bound
+	fields  []string      // what may follow the #; none: nothing
+
+	// check finds what is wrong with an order and what all kinds check does not find. It has no parents and reaches nothing.
+	check func(o *order) error
+	// mint makes a credential that lives no longer than asked for.
+	mint func(ctx context.Context, o *order) (*credential, error)
+	// alive asks the issuer whether a credential works; nil: it cannot be asked.
+	alive func(ctx context.Context, o *order, c *credential) (bool, error)
+	// revoke ends a credential with its value. nil: reap does, or it cannot be ended.
+	revoke func(ctx context.Context, o *order, c *credential) error
+	// reap ends a credential by its name and, if it is known, its ID. nil: that takes the value.
+	reap func(ctx context.Context, o *order, m secret.Minted) error
+}
+
+// order is a reference that was understood, and what else it takes to make a credential.
+type order struct {
+	secret.Parts
+	kind   *kind
+	ref    secret.Ref
+	name   string        // that the issuer is told
+	life   time.Duration // 0: it does not expire
+	values map[string]secret.Value
+}
+
+// credential is what an issuer made.
+type credential struct {
+	value   secret.Value
+	expires time.Time // the zero time: never
+	id      string    // the issuer's; empty: it knows the credential by its name, or not at all
+}
+
+// minter implements secret.Minter for a row.
+type minter struct {
+	kind    *kind
+	parents Parents
+}
+
+// Scheme implements secret.Source.
+func (m *minter) Scheme() string { return m.kind.scheme }
+
+// About implements secret.Described.
+func (m *minter) About() secret.About {
+	about := m.kind.about
+	return secret.About{Form: m.kind.form, What: m.kind.what, Example: m.kind.example, Mint: &about}
+}
+
+// Check implements secret.Minter.
+func (m *minter) Check(ref secret.Ref) error {
+	_, err := m.order(ref)
+	return err
+}
+
+// order reads a reference. Its error is a *secret.SyntaxError.
+func (m *minter) order(ref secret.Ref) (*order, error) {
+	k := m.kind
+	known := slices.Concat(k.needs, k.keys)
+	if k.life != "" {
+		known = append(known, k.life)
+	}
+	parts, err := ref.Parts(known...)
+	if err != nil {
+		return nil, err
+	}
+	o := &order{Parts: parts, kind: k, ref: ref, values: map[string]secret.Value{}}
+	if o.life, err = parts.Duration(k.life, k.about.Default, k.about.Least, k.longest); err != nil {
+		return nil, err
+	}
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	for _, key := range k.parents {
+		if _, err := parts.Ref(key); err != nil {
+			return nil, err
+		}
+	}
+	if k.check != nil {
+		return o, k.check(o)
+	}
+	return o, nil
+}
+
+// complete finds what a reference lacks.
+func (o *order) complete() error {
+	switch k := o.kind; {
+	case k.path != "" && o.Path == "":
+		return o.wrong("a reference to "+k.scheme+": needs "+k.path, "")
+	case o.Field != "" && len(k.fields) == 0:
+		return o.wrong("nothing can follow a # in a reference to "+k.scheme+":", "write %23 for a # within it")
+	case o.Field != "" && !slices.Contains(k.fields, o.Field):
+		return o.wrong("what follows the # in a reference to "+k.scheme+": is no field of it", "its fields are "+strings.Join(k.fields, ", "))
+	}
+	for _, key := range o.kind.needs {
+		if o.Get(key) == "" {
+			return o.wrong("a reference to "+o.kind.scheme+": needs "+key+"=", "")
+		}
+	}
+	return nil
+}
+
+// wrong is an error that quotes nothing of a reference.
+func (o *order) wrong(problem, try string) error {
+	if try == "" {
+		try = "write " + o.kind.form
+	}
+	return &secret.SyntaxError{Problem: problem, Try: try}
+}
+
+// Resolve implements secret.Source.
+func (m *minter) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, error) {
+	return m.Mint(ctx, ref, "tightlip-"+strings.ToLower(rand.Text()[:12]))
+}
+
+// Mint implements secret.Minter.
+func (m *minter) Mint(ctx context.Context, ref secret.Ref, name string) (*secret.Lease, error) {
+	o, err := m.prepare(ctx, ref, name)
+	if err != nil {
+		return nil, m.explain(ref, "", err)
+	}
+	c, err := m.kind.mint(ctx, o)
+	if err != nil {
+		return nil, m.explain(ref, "making a credential", err)
+	}
+	if c.id == "" {
+		c.id = name
+	}
+	return m.lease(o, c), nil
+}
+
+// prepare reads a reference and resolves what is in it.
+func (m *minter) prepare(ctx context.Context, ref secret.Ref, name string) (*order, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	o, err := m.order(ref)
+	if err != nil {
+		return nil, err
+	}
+	o.name = name
+	for _, key := range m.kind.parents {
+		parent, err := o.Ref(key)
+		if err != nil || parent.IsZero() {
+			continue // order has seen that it can be read
+		}
+		if o.values[key], err = m.parent(ctx, parent); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+func (m *minter) parent(ctx context.Context, ref secret.Ref) (secret.Value, error) {
+	lease, err := m.parents(ctx, ref)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	if lease.Value.Len() == 0 {
+		return secret.Value{}, &secret.ResolveError{Ref: ref, Err: secret.ErrEmpty}
+	}
+	return lease.Value, nil
+}
+
+// lease gives a credential its end.
+func (m *minter) lease(o *order, c *credential) *secret.Lease {
+	lease := &secret.Lease{Value: c.value, Expires: c.expires, ID: c.id}
+	switch k := m.kind; {
+	case k.revoke != nil:
+		lease.Revoke = func(ctx context.Context) error { return m.explain(o.ref, "revoking", k.revoke(ctx, o, c)) }
+	case k.reap != nil:
+		minted := secret.Minted{Name: o.name, ID: c.id, Expires: c.expires}
+		lease.Revoke = func(ctx context.Context) error { return m.explain(o.ref, "revoking", k.reap(ctx, o, minted)) }
+	}
+	if alive := m.kind.alive; alive != nil {
+		lease.Alive = func(ctx context.Context) (bool, error) {
+			works, err := alive(ctx, o, c)
+			return works, m.explain(o.ref, "asking whether it works", err)
+		}
+	}
+	return lease
+}
+
+// Reap implements secret.Minter. Nothing is asked of the parents if nothing can be done.
+func (m *minter) Reap(ctx context.Context, ref secret.Ref, minted secret.Minted) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if m.kind.reap == nil {
+		if err := m.Check(ref); err != nil {
+			return err
+		}
+		return &secret.ResolveError{Ref: ref, Err: secret.ErrNotRevocable}
+	}
+	o, err := m.prepare(ctx, ref, minted.Name)
+	if err != nil {
+		return m.explain(ref, "", err)
+	}
+	return m.explain(ref, "revoking", m.kind.reap(ctx, o, minted))
+}
+
+// explain says at which issuer what failed. Errors that say so already, and those about the reference, stay as they are.
+func (m *minter) explain(ref secret.Ref, doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*secret.ResolveError](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*secret.SyntaxError](err); ok {
+		return err
+	}
+	re := &secret.ResolveError{Ref: ref, Err: err, Problem: m.kind.scheme + ": " + err.Error()}
+	if doing != "" {
+		re.Problem = m.kind.scheme + ": " + doing + ": " + err.Error()
+	}
+	if e, ok := errors.AsType[*web.Error](err); ok && e.Refused() {
+		re.Try = m.grant(ref)
+	}
+	return re
+}
+
+// grant names the credentials that were not good enough.
+func (m *minter) grant(ref secret.Ref) string {
+	o, err := m.order(ref)
+	if err != nil {
+		return ""
+	}
+	var parents []string
+	for _, key := range m.kind.parents {
+		if o.Get(key) != "" {
+			parents = append(parents, key+"="+o.Get(key))
+		}
+	}
+	if len(parents) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("check that %s is valid and may do this", strings.Join(parents, " and "))
+}

@@ -1,0 +1,91 @@
+package minter_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/tightlip/tightlip/secret"
+	"github.com/tightlip/tightlip/secret/source/env"
+	"github.com/tightlip/tightlip/secret/source/minter"
+)
+
+// parents are the variables that a test's references name.
+type parents map[string][]byte
+
+func (p parents) resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, error) {
+	lookup := func(name string) (string, bool) { value, ok := p[name]; return string(value), ok }
+	return secret.NewResolver(env.Source{Lookup: lookup}).Resolve(ctx, ref)
+}
+
+// values are those of all the parents.
+func (p parents) values() (all [][]byte) {
+	for _, value := range p {
+		all = append(all, value)
+	}
+	return all
+}
+
+// minterOf is the minter for a reference.
+func minterOf(t *testing.T, p parents, text string) (secret.Minter, secret.Ref) {
+	t.Helper()
+	r := parse(t, text)
+	m, ok := secret.NewResolver(minter.Sources(p.resolve)...).Minter(r.Scheme)
+	if !ok {
+		t.Fatalf("there is no minter for %s:", r.Scheme)
+	}
+	return m, r
+}
+
+func parse(t *testing.T, text string) secret.Ref {
+	t.Helper()
+	r, err := secret.ParseRef(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestWrongReferences has what each kind refuses before it reaches anything.
+func TestWrongReferences(t *testing.T) {
+	for text, want := range map[string]string{
+		"ssh-cert:git":                                 "a reference to ssh-cert: needs key=",
+		"ssh-cert:?key=env:CA":                         "a reference to ssh-cert: needs the principals, which are the names that servers know",
+		"ssh-cert:git,?key=env:CA":                     "a principal of ssh-cert: is empty",
+		"ssh-cert:git?key=CA":                          "key= of ssh-cert: is no reference",
+		"ssh-cert:git?key=env:CA#cert":                 "nothing can follow a # in a reference to ssh-cert:",
+		"ssh-cert:git?key=env:CA&ttl=1s":               "ssh-cert: makes nothing that lives for less than 10s",
+		"ssh-cert:git?key=env:CA&ttl=9999h":            "ssh-cert: makes nothing that lives for more than 24h0m0s",
+		"ssh-cert:git?key=env:CA&source-address=here":  "source-address= of ssh-cert: is no list of networks",
+		"ssh-cert:git?key=env:CA&source-address=::/99": "",
+	} {
+		m, r := minterOf(t, nil, text)
+		err := m.Check(r)
+		if want == "" && err == nil {
+			continue
+		}
+		if e, ok := errors.AsType[*secret.SyntaxError](err); !ok || e.Problem != want || e.Try == "" {
+			t.Errorf("%s: got %v", text, err)
+		}
+	}
+}
+
+// TestParents has references to credentials that are not there.
+func TestParents(t *testing.T) {
+	m, r := minterOf(t, parents{"EMPTY": nil}, "ssh-cert:git?key=env:NONE")
+	if _, err := m.Mint(t.Context(), r, "x"); !errors.Is(err, secret.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := m.Mint(t.Context(), parse(t, "ssh-cert:git?key=env:EMPTY"), "x"); !errors.Is(err, secret.ErrEmpty) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// broken are references that name what is no credential for the kind.
+func broken(t *testing.T, texts ...string) (refs []secret.Ref) {
+	t.Helper()
+	for _, text := range texts {
+		refs = append(refs, parse(t, text))
+	}
+	return refs
+}
