@@ -148,3 +148,17 @@ func FuzzKnownHosts(f *testing.F) {
 		}
 	})
 }
+
+// FuzzKey reads anything as the file of a key.
+func FuzzKey(f *testing.F) {
+	f.Add([]byte("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n-----END OPENSSH PRIVATE KEY-----\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		key, err := parseKey(text)
+		if err != nil {
+			return
+		}
+		if err := agent.NewKeyring().Add(key); err != nil && key.Certificate != nil {
+			t.Errorf("a key with a certificate cannot be added: %v", err)
+		}
+	})
+}

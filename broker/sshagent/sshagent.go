@@ -13,7 +13,6 @@ import (
 
 	"github.com/docker/buildx/util/buildflags"
 	"github.com/tightlip/tightlip/broker"
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 )
 
@@ -111,11 +110,11 @@ func addKey(keys agent.Agent, path string) error {
 	if err != nil {
 		return err
 	}
-	key, err := ssh.ParseRawPrivateKey(text)
+	key, err := parseKey(text)
 	if err != nil {
 		return fmt.Errorf("reading the key %s: %w", path, err)
 	}
-	return keys.Add(agent.AddedKey{PrivateKey: key})
+	return keys.Add(key)
 }
 
 // Open connects to an agent. It is gone when the connection is closed.

@@ -1,0 +1,76 @@
+package sshagent_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tightlip/tightlip/broker/sshagent"
+	"github.com/tightlip/tightlip/secret"
+	"github.com/tightlip/tightlip/secret/source/file"
+	"github.com/tightlip/tightlip/secret/source/minter"
+)
+
+// minted is the file of a new key, with a certificate of the machine's authority.
+func (m *machine) minted(t *testing.T, principal string) string {
+	t.Helper()
+	resolver := secret.NewResolver(minter.Sources(file.Source{Dir: m.dir}.Resolve)...)
+	lease, err := resolver.Resolve(context.Background(), secret.Ref{Scheme: "ssh-cert", Rest: principal + "?key=file:authority"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "minted")
+	if err := os.WriteFile(path, lease.Value.Open(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestOpenSSHMinted logs in with an agent that has a certificate, at a server that knows no key.
+func TestOpenSSHMinted(t *testing.T) {
+	m := startServer(t, "ed25519")
+	for principal, want := range map[string]bool{"root": true, "git": false} {
+		for _, policy := range []*sshagent.Policy{nil, m.policy(t, m.dir+"/known_hosts")} {
+			socket, seen := serve(t, policy, m.minted(t, principal))
+			if ok, out := m.login(t, socket, "root"); ok != want {
+				t.Errorf("%s: let in: %t\n%s\n%+v", principal, ok, out, seen.take())
+			}
+			if out, err := m.try(t, socket, "ssh-add", "-l"); err != nil || !strings.Contains(out, "(ED25519-CERT)") {
+				t.Errorf("listing: %v, %s", err, out)
+			}
+		}
+	}
+}
+
+// TestBrokenKeys has files that are not what they begin like.
+func TestBrokenKeys(t *testing.T) {
+	m := startServer(t, "ed25519")
+	good, err := os.ReadFile(m.minted(t, "root"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(good), "\n")
+	for name, text := range map[string]string{
+		"cut short": strings.Join(append(lines[:4:4], lines[len(lines)-2:]...), "\n"),
+		"another":   strings.Replace(string(good), lines[len(lines)-4], strings.Map(swap, lines[len(lines)-4]), 1),
+		"no key":    "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n-----END OPENSSH PRIVATE KEY-----\n",
+	} {
+		path := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sshagent.New([]sshagent.Spec{{ID: "default", Paths: []string{path}}}); err == nil {
+			t.Errorf("%s: was read", name)
+		}
+	}
+}
+
+// swap changes letters to others that base64 has, too.
+func swap(r rune) rune {
+	if r >= 'a' && r < 'z' {
+		return r + 1
+	}
+	return r
+}
