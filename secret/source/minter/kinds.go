@@ -3,4 +3,5 @@ package minter
 // kinds is the table. A new kind gets a file with its row, a line here, and a run of the contract in its test.
 var kinds = []*kind{
 	sshCert,
+	gitea,
 }

@@ -135,6 +135,12 @@ func (c *Client) Do(ctx context.Context, call Call) error {
 	}
 }
 
+// Check returns a *secret.SyntaxError if Base is no URL that credentials may be sent to. It reaches nothing.
+func (c *Client) Check() error {
+	_, err := c.base()
+	return err
+}
+
 // base refuses to send a credential where everybody on the way can read it.
 func (c *Client) base() (string, error) {
 	u, err := url.Parse(c.Base)
