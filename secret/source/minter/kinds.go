@@ -4,4 +4,6 @@ package minter
 var kinds = []*kind{
 	sshCert,
 	gitea,
+	oauth2,
+	tokenExchange,
 }

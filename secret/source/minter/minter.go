@@ -71,8 +71,12 @@ type order struct {
 // credential is what an issuer made.
 type credential struct {
 	value   secret.Value
-	expires time.Time // the zero time: never
-	id      string    // the issuer's; empty: it knows the credential by its name, or not at all
+	expires time.Time    // the zero time: never
+	id      string       // the issuer's; empty: it knows the credential by its name, or not at all
+	also    secret.Value // what came with it and ends with it
+
+	askAt, revokeAt      string // where, if the issuer says so
+	unasked, unrevocable bool   // this issuer lacks what others of its kind have
 }
 
 // minter implements secret.Minter for a row.
@@ -209,13 +213,14 @@ func (m *minter) parent(ctx context.Context, ref secret.Ref) (secret.Value, erro
 func (m *minter) lease(o *order, c *credential) *secret.Lease {
 	lease := &secret.Lease{Value: c.value, Expires: c.expires, ID: c.id}
 	switch k := m.kind; {
+	case c.unrevocable:
 	case k.revoke != nil:
 		lease.Revoke = func(ctx context.Context) error { return m.explain(o.ref, "revoking", k.revoke(ctx, o, c)) }
 	case k.reap != nil:
 		minted := secret.Minted{Name: o.name, ID: c.id, Expires: c.expires}
 		lease.Revoke = func(ctx context.Context) error { return m.explain(o.ref, "revoking", k.reap(ctx, o, minted)) }
 	}
-	if alive := m.kind.alive; alive != nil {
+	if alive := m.kind.alive; alive != nil && !c.unasked {
 		lease.Alive = func(ctx context.Context) (bool, error) {
 			works, err := alive(ctx, o, c)
 			return works, m.explain(o.ref, "asking whether it works", err)

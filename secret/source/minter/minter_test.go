@@ -49,15 +49,22 @@ func parse(t *testing.T, text string) secret.Ref {
 // TestWrongReferences has what each kind refuses before it reaches anything.
 func TestWrongReferences(t *testing.T) {
 	for text, want := range map[string]string{
-		"ssh-cert:git":                                 "a reference to ssh-cert: needs key=",
-		"ssh-cert:?key=env:CA":                         "a reference to ssh-cert: needs the principals, which are the names that servers know",
-		"ssh-cert:git,?key=env:CA":                     "a principal of ssh-cert: is empty",
-		"ssh-cert:git?key=CA":                          "key= of ssh-cert: is no reference",
-		"ssh-cert:git?key=env:CA#cert":                 "nothing can follow a # in a reference to ssh-cert:",
-		"ssh-cert:git?key=env:CA&ttl=1s":               "ssh-cert: makes nothing that lives for less than 10s",
-		"ssh-cert:git?key=env:CA&ttl=9999h":            "ssh-cert: makes nothing that lives for more than 24h0m0s",
-		"ssh-cert:git?key=env:CA&source-address=here":  "source-address= of ssh-cert: is no list of networks",
-		"ssh-cert:git?key=env:CA&source-address=::/99": "",
+		"ssh-cert:git":                                                                "a reference to ssh-cert: needs key=",
+		"ssh-cert:?key=env:CA":                                                        "a reference to ssh-cert: needs the principals, which are the names that servers know",
+		"ssh-cert:git,?key=env:CA":                                                    "a principal of ssh-cert: is empty",
+		"ssh-cert:git?key=CA":                                                         "key= of ssh-cert: is no reference",
+		"ssh-cert:git?key=env:CA#cert":                                                "nothing can follow a # in a reference to ssh-cert:",
+		"ssh-cert:git?key=env:CA&ttl=1s":                                              "ssh-cert: makes nothing that lives for less than 10s",
+		"ssh-cert:git?key=env:CA&ttl=9999h":                                           "ssh-cert: makes nothing that lives for more than 24h0m0s",
+		"ssh-cert:git?key=env:CA&source-address=here":                                 "source-address= of ssh-cert: is no list of networks",
+		"ssh-cert:git?key=env:CA&source-address=::/99":                                "",
+		"gitea:https://git.corp.example?user=ci&token=env:T":                          "a reference to gitea: needs scopes=",
+		"gitea:https://git.corp.example?user=ci&token=env:T&scopes=a,":                "scopes= of gitea: has an empty scope",
+		"gitea:http://git.corp.example?user=ci&token=env:T&scopes=a":                  "the address of Gitea is not encrypted: only this machine's may begin with http",
+		"oauth2:https://login.corp.example?client-id=ci":                              "a reference to oauth2: needs client-secret=",
+		"oauth2:https://login.corp.example?client-id=c&client-secret=env:S&auth=x":    "auth= of oauth2: is neither basic nor post",
+		"oauth2:https://login.corp.example?client-id=c&client-secret=env:S&issuer=x":  "the address of the OAuth server is no URL",
+		"token-exchange:https://login.corp.example?subject=env:S&client-secret=env:S": "a reference to token-exchange: with client-secret= needs client-id=",
 	} {
 		m, r := minterOf(t, nil, text)
 		err := m.Check(r)
