@@ -45,6 +45,7 @@ require (
 	golang.org/x/term v0.46.0
 	golang.org/x/tools v0.49.0
 	google.golang.org/grpc v1.84.0
+	gopkg.in/macaroon.v2 v2.1.0
 	mvdan.cc/sh/v3 v3.14.1
 )
 

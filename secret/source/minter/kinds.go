@@ -6,4 +6,5 @@ var kinds = []*kind{
 	gitea,
 	oauth2,
 	tokenExchange,
+	pypi,
 }

@@ -64,6 +64,7 @@ func TestWrongReferences(t *testing.T) {
 		"oauth2:https://login.corp.example?client-id=ci":                              "a reference to oauth2: needs client-secret=",
 		"oauth2:https://login.corp.example?client-id=c&client-secret=env:S&auth=x":    "auth= of oauth2: is neither basic nor post",
 		"oauth2:https://login.corp.example?client-id=c&client-secret=env:S&issuer=x":  "the address of the OAuth server is no URL",
+		"pypi:a,?token=env:T":                                                         "what follows pypi: is no list of projects",
 		"token-exchange:https://login.corp.example?subject=env:S&client-secret=env:S": "a reference to token-exchange: with client-secret= needs client-id=",
 	} {
 		m, r := minterOf(t, nil, text)
