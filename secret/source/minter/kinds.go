@@ -7,4 +7,5 @@ var kinds = []*kind{
 	oauth2,
 	tokenExchange,
 	pypi,
+	npmToken,
 }

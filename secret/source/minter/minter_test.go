@@ -65,6 +65,9 @@ func TestWrongReferences(t *testing.T) {
 		"oauth2:https://login.corp.example?client-id=c&client-secret=env:S&auth=x":    "auth= of oauth2: is neither basic nor post",
 		"oauth2:https://login.corp.example?client-id=c&client-secret=env:S&issuer=x":  "the address of the OAuth server is no URL",
 		"pypi:a,?token=env:T":                                                         "what follows pypi: is no list of projects",
+		"npm-token:https://npm.corp.example?password=env:P":                           "a reference to npm-token: needs one of user= and token=",
+		"npm-token:https://npm.corp.example?password=env:P&user=u&read-only=1":        "read-only= of npm-token: is neither true nor false",
+		"npm-token:https://npm.corp.example?password=env:P&user=u&cidr=2001:db8::/32": "cidr= of npm-token: is no list of IPv4 networks",
 		"token-exchange:https://login.corp.example?subject=env:S&client-secret=env:S": "a reference to token-exchange: with client-secret= needs client-id=",
 	} {
 		m, r := minterOf(t, nil, text)

@@ -14,7 +14,7 @@ import (
 
 // npmToken makes a token of a registry for npm as npm token create does: lib/index.js of npm-profile.
 //
-// Not every registry that has this API ends what it deletes: to verdaccio, tokens are signed statements, and it deletes its notes.
+// Not every registry that has this API ends what it deletes: old verdaccios deleted their note of a token that nobody looked at.
 var npmToken = &kind{
 	scheme:  "npm-token",
 	form:    "npm-token:https://HOST?user=NAME&password=REFERENCE",
