@@ -167,6 +167,9 @@ func (m *minter) Mint(ctx context.Context, ref secret.Ref, name string) (*secret
 		return nil, m.explain(ref, "", err)
 	}
 	c, err := m.kind.mint(ctx, o)
+	if err == nil && c.value.Len() == 0 {
+		err = web.ErrMalformed
+	}
 	if err != nil {
 		return nil, m.explain(ref, "making a credential", err)
 	}

@@ -61,15 +61,15 @@ const npmTokens = "/-/npm/v1/tokens"
 
 func mintNPM(ctx context.Context, o *order) (*credential, error) {
 	var made struct {
-		Key   string `json:"key"`
-		Token string `json:"token"`
+		Key   string   `json:"key"`
+		Token web.Text `json:"token"`
 	}
 	request := map[string]any{"password": text(o.values["password"]), "readonly": o.Or("read-only", "true") == "true", "cidr_whitelist": append([]string{}, o.List("cidr")...)}
 	err := o.npm().Do(ctx, web.Call{Method: http.MethodPost, Path: npmTokens, JSON: request, Into: &made, Once: true, Needs: "the user's password, and no second factor for tokens"})
 	if err != nil {
 		return nil, err
 	}
-	return &credential{value: secret.NewValue([]byte(made.Token)), id: made.Key}, nil
+	return &credential{value: made.Token.Value, id: made.Key}, nil
 }
 
 func aliveNPM(ctx context.Context, o *order, c *credential) (bool, error) {

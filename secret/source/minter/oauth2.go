@@ -162,9 +162,9 @@ func mintOAuth2(ctx context.Context, o *order, form url.Values) (*credential, er
 		return nil, err
 	}
 	var made struct {
-		Token   string  `json:"access_token"`
-		Refresh string  `json:"refresh_token"`
-		Expires float64 `json:"expires_in"`
+		Token   web.Text `json:"access_token"`
+		Refresh web.Text `json:"refresh_token"`
+		Expires float64  `json:"expires_in"`
 	}
 	start := time.Now()
 	err = o.oauth2(o.Path).Do(ctx, web.Call{Method: http.MethodPost, Form: o.identified(form), Into: &made, Once: true, Needs: "the grant " + form.Get("grant_type") + " for this client"})
@@ -172,7 +172,7 @@ func mintOAuth2(ctx context.Context, o *order, form url.Values) (*credential, er
 		return nil, err
 	}
 	c := &credential{
-		value: secret.NewValue([]byte(made.Token)), also: secret.NewValue([]byte(made.Refresh)),
+		value: made.Token.Value, also: made.Refresh.Value,
 		askAt: ends.Introspect, unasked: ends.Introspect == "", revokeAt: ends.Revoke, unrevocable: ends.Revoke == "",
 	}
 	if made.Expires > 0 {
