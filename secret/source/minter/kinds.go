@@ -8,4 +8,5 @@ var kinds = []*kind{
 	tokenExchange,
 	pypi,
 	npmToken,
+	githubApp,
 }
