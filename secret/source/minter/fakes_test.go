@@ -108,6 +108,12 @@ func testFaults(t *testing.T, start func(t *testing.T) faked) {
 					t.Errorf("the error contains a value: %s", form)
 				}
 			}
+			f.fake.Mend()
+			if f.named {
+				if err := m.Reap(t.Context(), r, secret.Minted{Name: "tightlip-fault"}); err != nil || len(f.names(t)) != 0 {
+					t.Errorf("what was made without an answer is not reaped: %v, %q", err, f.names(t))
+				}
+			}
 			for _, token := range f.fake.Tokens() {
 				if strings.Contains(text, token.Value) {
 					t.Error("the error contains what was minted")

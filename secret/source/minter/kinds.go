@@ -9,4 +9,6 @@ var kinds = []*kind{
 	pypi,
 	npmToken,
 	githubApp,
+	gitlab,
+	gitlabDeploy,
 }
