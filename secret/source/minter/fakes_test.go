@@ -83,7 +83,6 @@ func (f faked) names(*testing.T) (names []string) {
 func testFaults(t *testing.T, start func(t *testing.T) faked) {
 	for name, fault := range fake.Faults() {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			f := start(t)
 			m, r := minterOf(t, f.parents, f.at(f.ref))
 			f.fake.Fail(fault)

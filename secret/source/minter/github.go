@@ -79,7 +79,10 @@ func mintGitHub(ctx context.Context, o *order) (*credential, error) {
 		Method: http.MethodPost, Path: "/app/installations/" + installation + "/access_tokens", Header: githubHeader(), JSON: request, Into: &made, Once: true,
 		Needs: "a private key of the app " + app,
 	})
-	return &credential{value: made.Token.Value, expires: made.Expires}, err
+	if err != nil {
+		return nil, err
+	}
+	return &credential{value: made.Token.Value, expires: made.Expires}, nil
 }
 
 func githubPermissions(o *order) map[string]string {

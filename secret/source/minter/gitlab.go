@@ -127,7 +127,10 @@ func mintGitLab(ctx context.Context, o *order, ends time.Time, request map[strin
 		Token web.Text `json:"token"`
 	}
 	err := o.gitlabDo(ctx, web.Call{Method: http.MethodPost, JSON: request, Into: &made, Once: true})
-	return &credential{value: made.Token.Value, id: strconv.Itoa(made.ID), expires: ends}, err
+	if err != nil {
+		return nil, err
+	}
+	return &credential{value: made.Token.Value, id: strconv.Itoa(made.ID), expires: ends}, nil
 }
 
 // aliveGitLab asks a token about itself, which not every scope lets it.

@@ -1,7 +1,7 @@
 package minter
 
 // kinds is the table. A new kind gets a file with its row, a line here, and a run of the contract in its test.
-var kinds = []*kind{
+var kinds = append(vaults(), []*kind{
 	sshCert,
 	gitea,
 	oauth2,
@@ -11,4 +11,4 @@ var kinds = []*kind{
 	githubApp,
 	gitlab,
 	gitlabDeploy,
-}
+}...)
