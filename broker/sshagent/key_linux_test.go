@@ -16,7 +16,7 @@ import (
 // minted is the file of a new key, with a certificate of the machine's authority.
 func (m *machine) minted(t *testing.T, principal string) string {
 	t.Helper()
-	resolver := secret.NewResolver(minter.Sources(file.Source{Dir: m.dir}.Resolve)...)
+	resolver := secret.NewResolver(minter.Sources(minter.Options{Resolve: file.Source{Dir: m.dir}.Resolve})...)
 	lease, err := resolver.Resolve(context.Background(), secret.Ref{Scheme: "ssh-cert", Rest: principal + "?key=file:authority"})
 	if err != nil {
 		t.Fatal(err)

@@ -35,5 +35,5 @@ func Sources(opts Options) []secret.Source {
 	// What stands in references is local, so that following them ends.
 	resolve := secret.NewResolver(local...).Resolve
 	sources := append(local, store.Sources(store.Options{Resolve: resolve})...)
-	return append(sources, minter.Sources(resolve)...)
+	return append(sources, minter.Sources(minter.Options{Resolve: resolve})...)
 }

@@ -11,4 +11,7 @@ var kinds = append(vaults(), []*kind{
 	githubApp,
 	gitlab,
 	gitlabDeploy,
+	awsSTS,
+	awsCodeArtifact,
+	awsECR,
 }...)

@@ -9,23 +9,30 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/tightlip/tightlip/secret"
+	"github.com/tightlip/tightlip/secret/source/cloud"
 	"github.com/tightlip/tightlip/secret/source/web"
 )
 
-// Parents resolves the references inside of references, such as key=file:app.pem. Its sources should be local ones: what it mints
-// would not be revoked.
-type Parents func(ctx context.Context, ref secret.Ref) (*secret.Lease, error)
+// Options are what the minters see of the process, besides its environment.
+type Options struct {
+	// Resolve resolves the references inside of references, such as key=file:app.pem. Its sources should be local ones: what it mints
+	// would not be revoked.
+	Resolve func(context.Context, secret.Ref) (*secret.Lease, error)
+	// HTTP replaces the client that clouds are called with, in tests.
+	HTTP *http.Client
+}
 
 // Sources returns a [secret.Minter] for each row of the table.
-func Sources(parents Parents) []secret.Source {
+func Sources(opts Options) []secret.Source {
 	var sources []secret.Source
 	for _, k := range kinds {
-		sources = append(sources, &minter{kind: k, parents: parents})
+		sources = append(sources, &minter{kind: k, opts: opts})
 	}
 	return sources
 }
@@ -70,7 +77,12 @@ type order struct {
 	life   time.Duration // 0: it does not expire
 	values map[string]secret.Value
 
-	parents Parents
+	opts Options
+}
+
+// cloud is what clouds are asked with.
+func (o *order) cloud() cloud.Options {
+	return cloud.Options{Resolve: o.opts.Resolve, HTTP: o.opts.HTTP}
 }
 
 // credential is what an issuer made.
@@ -88,8 +100,8 @@ type credential struct {
 
 // minter implements secret.Minter for a row.
 type minter struct {
-	kind    *kind
-	parents Parents
+	kind *kind
+	opts Options
 }
 
 // Scheme implements secret.Source.
@@ -118,7 +130,7 @@ func (m *minter) order(ref secret.Ref) (*order, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &order{Parts: parts, kind: k, ref: ref, values: map[string]secret.Value{}, parents: m.parents}
+	o := &order{Parts: parts, kind: k, ref: ref, values: map[string]secret.Value{}, opts: m.opts}
 	if o.life, err = parts.Duration(k.life, k.about.Default, k.about.Least, k.longest); err != nil {
 		return nil, err
 	}
@@ -225,7 +237,7 @@ func (m *minter) prepare(ctx context.Context, ref secret.Ref, name string) (*ord
 }
 
 func (m *minter) parent(ctx context.Context, ref secret.Ref) (secret.Value, error) {
-	lease, err := m.parents(ctx, ref)
+	lease, err := m.opts.Resolve(ctx, ref)
 	if err != nil {
 		return secret.Value{}, err
 	}

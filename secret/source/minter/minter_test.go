@@ -29,8 +29,13 @@ func (p parents) values() (all [][]byte) {
 // minterOf is the minter for a reference.
 func minterOf(t *testing.T, p parents, text string) (secret.Minter, secret.Ref) {
 	t.Helper()
+	return minterWith(t, minter.Options{Resolve: p.resolve}, text)
+}
+
+func minterWith(t *testing.T, opts minter.Options, text string) (secret.Minter, secret.Ref) {
+	t.Helper()
 	r := parse(t, text)
-	m, ok := secret.NewResolver(minter.Sources(p.resolve)...).Minter(r.Scheme)
+	m, ok := secret.NewResolver(minter.Sources(opts)...).Minter(r.Scheme)
 	if !ok {
 		t.Fatalf("there is no minter for %s:", r.Scheme)
 	}

@@ -94,7 +94,7 @@ func (o *order) checkVault(f vault.Flavour) error {
 }
 
 func (o *order) vault(ctx context.Context, f vault.Flavour) (*vault.Client, error) {
-	return vault.Open(ctx, vault.Options{Flavour: f, Parts: o.Parts, Resolve: o.parents})
+	return vault.Open(ctx, vault.Options{Flavour: f, Parts: o.Parts, Resolve: o.opts.Resolve})
 }
 
 func mintVaultToken(ctx context.Context, o *order, f vault.Flavour) (*credential, error) {
