@@ -19,6 +19,7 @@ type faked struct {
 	fake    *fake.Fake
 	http    *http.Client // that clouds are called with
 	parents parents
+	resolve func(context.Context, secret.Ref) (*secret.Lease, error) // replaces that of parents
 	ref     string
 	life    time.Duration
 	named   bool     // the issuer knows names
@@ -54,7 +55,11 @@ func runFaked(t *testing.T, start func(t *testing.T) faked) {
 // minter has clouds lead to the fake.
 func (f faked) minter(t *testing.T, text string) (secret.Minter, secret.Ref) {
 	t.Helper()
-	return minterWith(t, minter.Options{Resolve: f.parents.resolve, HTTP: f.http}, text)
+	resolve := f.resolve
+	if resolve == nil {
+		resolve = f.parents.resolve
+	}
+	return minterWith(t, minter.Options{Resolve: resolve, HTTP: f.http}, text)
 }
 
 func (f faked) at(text string) string { return strings.ReplaceAll(text, "URL", f.fake.URL) }

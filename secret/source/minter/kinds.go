@@ -14,4 +14,7 @@ var kinds = append(vaults(), []*kind{
 	awsSTS,
 	awsCodeArtifact,
 	awsECR,
+	gcpImpersonate,
+	jfrog,
+	azureACR,
 }...)

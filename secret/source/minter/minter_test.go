@@ -79,6 +79,18 @@ func TestWrongReferences(t *testing.T) {
 		"github-app:12345?key=env:K":                                                   "the path of github-app: is not APP_ID/INSTALLATION_ID",
 		"github-app:12345/678?key=env:K&permissions=contents":                          "permissions= of github-app: is no list of NAME:read or NAME:write",
 		"github-app:12345/678?key=env:K&api=github":                                    "the address of GitHub is no URL",
+		"vault-token:?uses=0":                                                          "uses= of vault-token: is no number of requests",
+		"vault-token:?jwt=TOKEN":                                                       "jwt= of vault-token: is no reference",
+		"openbao-token:?auth=github":                                                   "auth= of openbao-token: is unknown to OpenBao",
+		"vault-lease:?auth=token#x":                                                    "a reference to vault-lease: needs a path of an engine",
+		"aws-sts:ci":                                                                   "what follows aws-sts: is not the ARN of a role",
+		"aws-sts:arn:aws:iam::1:role/ci#SecretAccessKey":                               "what follows the # in a reference to aws-sts: is no field of it",
+		"codeartifact:acme":                                                            "what follows codeartifact: is not DOMAIN/OWNER_ACCOUNT",
+		"ecr:acme":                                                                     "what follows ecr: is not the number of an account",
+		"gcp-impersonate:ci":                                                           "what follows gcp-impersonate: is not the address of a service account",
+		"gcp-impersonate:a@b.corp.example?ttl=2h":                                      "gcp-impersonate: makes nothing that lives for more than 1h0m0s",
+		"jfrog:acme?token=env:T&scope=s":                                               "the address of the JFrog Platform is no URL",
+		"azure-acr:a/b?scope=x":                                                        "what follows azure-acr: is not the name of a registry",
 		"token-exchange:https://login.corp.example?subject=env:S&client-secret=env:S":  "a reference to token-exchange: with client-secret= needs client-id=",
 	} {
 		m, r := minterOf(t, nil, text)
