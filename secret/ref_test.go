@@ -136,7 +136,13 @@ func TestRefIn(t *testing.T) {
 		{"file:~/a", "file:~/a"},
 		{"env:a", "env:a"},
 		{"cmd:./a", "cmd:./a"},
+		{"cmd:curl x?key=file:a", "cmd:curl x?key=file:a"},
 		{"-", "-"},
+		{"ssh-cert:git?key=file:ca&ttl=5m", `ssh-cert:git?key=file:/p%20q/\%23x/ca&ttl=5m`},
+		{"x:?a=file:%2E./b%23k&c=d%20e#f", "x:?a=file:/p%20q/b%23k&c=d%20e#f"},
+		{"x:?a=file:~/b&c=file:/d&e=env:file", "x:?a=file:~/b&c=file:/d&e=env:file"},
+		{"x:y?a=%zz&b=file", "x:y?a=%zz&b=file"},
+		{"x:y#?a=file:b", "x:y#?a=file:b"},
 	} {
 		got, err := mustParse(t, tt.ref).In("/p q/#x")
 		want := strings.ReplaceAll(tt.want, "/#x/", `/\#x/`)
