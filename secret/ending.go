@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// The end of a build waits this long for all issuers together. Each is asked whether a lease is dead, with growing pauses.
+// The end of a build waits this long for all issuers together, and asks each whether a lease is dead with growing pauses. The news of
+// a revocation may take an issuer some seconds; one that has not heard then does not listen.
 const (
 	endTime    = 20 * time.Second
-	askTime    = 5 * time.Second
+	askTime    = 6 * time.Second
 	firstPause = 100 * time.Millisecond
 	lastPause  = 2 * time.Second
 )
@@ -85,7 +86,7 @@ func (l *Lease) fate(ctx context.Context) (Fate, error) {
 	return l.verify(ctx), nil
 }
 
-// verify asks the issuer until a lease is dead or the time is up.
+// verify asks the issuer until a lease is dead or askTime is over.
 func (l *Lease) verify(ctx context.Context) Fate {
 	if l.Alive == nil {
 		return Unasked

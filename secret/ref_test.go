@@ -136,6 +136,7 @@ func TestRefIn(t *testing.T) {
 		{"file:~/a", "file:~/a"},
 		{"env:a", "env:a"},
 		{"cmd:./a", "cmd:./a"},
+		{"cmd:curl x?key=file:a", "cmd:curl x?key=file:a"},
 		{"-", "-"},
 		{"age:a.age", "age:/p q/%23x/a.age"},
 		{"age:../%41?identity=k+y.txt#a.b", "age:/p q/A?identity=/p q/%23x/k y.txt#a.b"},
@@ -144,6 +145,11 @@ func TestRefIn(t *testing.T) {
 		{"netrc:h?login=x&file=n%26", "netrc:h?login=x&file=/p q/%23x/n%26"},
 		{"sops:a#k", "sops:/p q/%23x/a#k"},
 		{"pass:a/b#k", "pass:a/b#k"},
+		{"gitea:git?key=file:ca&ttl=5m", `gitea:git?key=file:/p q/\%23x/ca&ttl=5m`},
+		{"x:?a=file:%2E./b%23k&c=d%20e#f", "x:?a=file:/p q/b%23k&c=d%20e#f"},
+		{"x:?a=file:~/b&c=file:/d&e=env:file", "x:?a=file:~/b&c=file:/d&e=env:file"},
+		{"x:y?a=%zz&b=file", "x:y?a=%zz&b=file"},
+		{"x:y#?a=file:b", "x:y#?a=file:b"},
 	} {
 		got, err := mustParse(t, tt.ref).In("/p q/#x")
 		want := tt.want

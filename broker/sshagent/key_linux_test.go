@@ -2,6 +2,7 @@ package sshagent_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,7 +17,7 @@ import (
 // minted is the file of a new key, with a certificate of the machine's authority.
 func (m *machine) minted(t *testing.T, principal string) string {
 	t.Helper()
-	resolver := secret.NewResolver(minter.Sources(file.Source{Dir: m.dir}.Resolve)...)
+	resolver := secret.NewResolver(minter.Sources(minter.Options{Resolve: file.Source{Dir: m.dir}.Resolve})...)
 	lease, err := resolver.Resolve(context.Background(), secret.Ref{Scheme: "ssh-cert", Rest: principal + "?key=file:authority"})
 	if err != nil {
 		t.Fatal(err)
@@ -41,6 +42,33 @@ func TestOpenSSHMinted(t *testing.T) {
 				t.Errorf("listing: %v, %s", err, out)
 			}
 		}
+	}
+}
+
+// TestOpenSSHMintedLater has an agent whose key is made when a step connects. The second one has another certificate.
+func TestOpenSSHMintedLater(t *testing.T) {
+	m := startServer(t, "ed25519")
+	principals := []string{"root", "git"}
+	agents, err := sshagent.New([]sshagent.Spec{{ID: "default", Key: func(context.Context) ([]byte, error) {
+		path := m.minted(t, principals[0])
+		principals = principals[1:]
+		return os.ReadFile(path)
+	}}})
+	if err != nil || len(principals) != 2 {
+		t.Fatalf("a key was made before there was a step: %v", err)
+	}
+	for _, want := range []bool{true, false} {
+		socket := serveAgents(t, agents)
+		if ok, out := m.login(t, socket, "root"); ok != want {
+			t.Errorf("let in: %t\n%s", ok, out)
+		}
+	}
+	failing, err := sshagent.New([]sshagent.Spec{{ID: "default", Key: func(context.Context) ([]byte, error) { return nil, errors.New("no key today") }}})
+	if err == nil {
+		_, err = failing.Open(t.Context(), "default")
+	}
+	if err == nil || err.Error() != "SSH agent default: no key today" {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -195,6 +195,12 @@ func serve(t *testing.T, policy *sshagent.Policy, paths ...string) (string, *eve
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveAgents(t, agents), seen
+}
+
+// serveAgents opens an agent for each who connects to the socket that it returns.
+func serveAgents(t *testing.T, agents *sshagent.Agents) string {
+	t.Helper()
 	name := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", name)
 	if err != nil {
@@ -210,7 +216,7 @@ func serve(t *testing.T, policy *sshagent.Policy, paths ...string) (string, *eve
 			go join(agents, c)
 		}
 	}()
-	return name, seen
+	return name
 }
 
 func join(agents *sshagent.Agents, c net.Conn) {

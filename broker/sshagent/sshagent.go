@@ -20,6 +20,9 @@ import (
 type Spec struct {
 	ID    string
 	Paths []string // sockets or keys; none is the socket in SSH_AUTH_SOCK
+	// Key returns the file of a key instead of Paths, each time that a step connects, since one that was minted may have ended by
+	// then. nil: Paths say it.
+	Key func(context.Context) ([]byte, error)
 	// Policy says where the agent may log in. Without one it signs whatever it is asked to.
 	Policy *Policy
 	// Audit is told of each request but listing. It is called by several goroutines at once. It may be nil.
@@ -71,6 +74,9 @@ func New(specs []Spec) (*Agents, error) {
 }
 
 func (a *Agents) add(s Spec) error {
+	if s.Key != nil {
+		return nil
+	}
 	paths := s.Paths
 	if len(paths) == 0 {
 		socket := os.Getenv("SSH_AUTH_SOCK")
@@ -124,6 +130,13 @@ func (a *Agents) Open(ctx context.Context, id string) (io.ReadWriteCloser, error
 		return nil, broker.ErrNoAgent
 	}
 	c := &connection{id: id, agent: a.keys[id], policy: spec.Policy, audit: spec.Audit}
+	if spec.Key != nil {
+		keys, err := keyring(ctx, spec.Key)
+		if err != nil {
+			return nil, fmt.Errorf("SSH agent %s: %w", id, err)
+		}
+		c.agent = keys
+	}
 	var upstream net.Conn
 	if socket, ok := a.sockets[id]; ok {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
@@ -141,4 +154,18 @@ func (a *Agents) Open(ctx context.Context, id string) (io.ReadWriteCloser, error
 		}
 	}()
 	return near, nil
+}
+
+// keyring is an agent with one key.
+func keyring(ctx context.Context, read func(context.Context) ([]byte, error)) (agent.ExtendedAgent, error) {
+	text, err := read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key, err := parseKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading the key: %w", err)
+	}
+	keys := agent.NewKeyring().(agent.ExtendedAgent) // as its documentation says
+	return keys, keys.Add(key)
 }

@@ -43,7 +43,7 @@ var layers = []struct {
 	{"secret/source/vault", []string{"secret", "secret/source/web"}},
 	{"secret/source/identity", []string{"secret", "secret/source/jwt", "secret/source/web"}},
 	{"secret/source/store", []string{"secret", "secret/source/cloud", "secret/source/file", "secret/source/vault", "secret/source/web"}},
-	{"secret/source/minter", []string{"secret", "secret/source/web"}},
+	{"secret/source/minter", []string{"secret", "secret/source/cloud", "secret/source/jwt", "secret/source/vault", "secret/source/web"}},
 	{"secret/source/all", []string{"secret", "secret/source"}},
 	{"broker/shim", nil},
 	{"broker/shimbin", nil},

@@ -28,7 +28,7 @@ type AWS struct {
 func NewAWS(t testing.TB) *AWS {
 	a := &AWS{Fake: New(), AccessKey: "AK" + rand.Text()[:18], SecretKey: rand.Text(), values: map[string]map[string][]byte{}}
 	a.Serve(t, API{
-		Calls: map[string]func(*http.Request) Answer{"POST /{$}": a.call},
+		Calls: map[string]func(*http.Request) Answer{"POST /{$}": a.call, "POST /v1/authorization-token": a.codeArtifact},
 		Error: func(status int, message string) Answer {
 			name := map[int]string{
 				401: "UnrecognizedClientException", 403: "AccessDeniedException", 404: "ResourceNotFoundException", 429: "ThrottlingException",
@@ -62,7 +62,10 @@ func (a *AWS) value(service, name, stage string) ([]byte, bool) {
 
 func (a *AWS) call(r *http.Request) Answer {
 	service, action, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	service = map[string]string{"secretsmanager": "secretsmanager", "AmazonSSM": "ssm"}[service]
+	if service == "" {
+		return a.sts(r)
+	}
+	service = map[string]string{"secretsmanager": "secretsmanager", "AmazonSSM": "ssm", "AmazonEC2ContainerRegistry_V20150921": "ecr"}[service]
 	if name := a.signature(r, service); name != "" {
 		return Answer{Status: http.StatusBadRequest, Body: map[string]string{"__type": name, "message": a.Bait}}
 	}
@@ -71,6 +74,8 @@ func (a *AWS) call(r *http.Request) Answer {
 		return a.getSecretValue(body)
 	case "ssm.GetParameter":
 		return a.getParameter(body)
+	case "ecr.GetAuthorizationToken":
+		return a.ecr(body)
 	}
 	return Answer{Status: http.StatusBadRequest, Body: map[string]string{"__type": "com.amazon.coral.service#UnknownOperationException"}}
 }

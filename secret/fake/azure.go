@@ -34,7 +34,9 @@ func NewAzure(t testing.TB) *Azure {
 			"POST /{tenant}/oauth2/v2.0/token":    a.token,
 			"GET /metadata/identity/oauth2/token": a.machine,
 			"GET login.microsoftonline.com/{tenant}/v2.0/.well-known/openid-configuration": a.discover,
-			"GET /msi/token": a.appService,
+			"GET /msi/token":        a.appService,
+			"POST /oauth2/exchange": a.registryExchange,
+			"POST /oauth2/token":    a.registryToken,
 		},
 		Error: func(status int, message string) Answer {
 			code := map[int]string{401: "Unauthorized", 403: "Forbidden", 404: "SecretNotFound"}[status]

@@ -279,7 +279,7 @@ func (f Fault) spoil(body []byte) []byte {
 	if !f.Malformed {
 		return body
 	}
-	return append(bytes.TrimRight(body, "}]\n"), `,"`...)
+	return append(bytes.TrimRight(body, "}]>\n"), `,"`...)
 }
 
 // HTTP is a client that brings every request here, whatever host it is for. The server sees which one that was.

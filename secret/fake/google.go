@@ -19,7 +19,8 @@ import (
 
 // Google follows cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets.versions/access,
 // developers.google.com/identity/protocols/oauth2/service-account, google.aip.dev/auth/4117 and
-// cloud.google.com/compute/docs/access/authenticate-workloads.
+// cloud.google.com/compute/docs/access/authenticate-workloads and
+// cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/generateAccessToken.
 type Google struct {
 	*Fake
 	Subject string // of another issuer, that is exchanged; also a user's refresh token
@@ -145,7 +146,21 @@ func (g *Google) impersonate(r *http.Request, _ Token) Answer {
 	if !strings.HasSuffix(r.PathValue("account"), ":generateAccessToken") {
 		return g.Refuse(http.StatusNotFound, "no such method")
 	}
-	t := g.Issue("ya29.", time.Hour, Token{Name: "impersonated"})
+	if !strings.HasPrefix(r.PathValue("account"), "ci@shop.iam.gserviceaccount.com:") {
+		return g.Refuse(http.StatusForbidden, "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist).")
+	}
+	form := Body[struct {
+		Scope    []string
+		Lifetime string // "600s"; an hour if it is missing
+	}](r)
+	life, err := time.ParseDuration(form.Lifetime)
+	switch {
+	case form.Lifetime == "":
+		life = time.Hour
+	case err != nil || life > time.Hour:
+		return g.Refuse(http.StatusBadRequest, "The access token lifetime cannot exceed 3600 seconds.")
+	}
+	t := g.Issue("ya29.", life, Token{Name: "impersonated", About: map[string]string{"scopes": strings.Join(form.Scope, " ")}})
 	return OK(map[string]any{"accessToken": t.Value, "expireTime": t.Expires.UTC().Format(time.RFC3339)})
 }
 

@@ -2,6 +2,7 @@ package fake
 
 import (
 	"crypto/rand"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -34,22 +35,24 @@ func NewVault(t testing.TB) *Vault {
 		Logins:  map[string]func(map[string]string) bool{},
 		secrets: map[string][]any{}, wrapped: map[string]any{},
 	}
+	calls := v.made()
+	// PUT is POST, and what Vault's own client sends.
+	maps.Copy(calls, map[string]func(*http.Request) Answer{
+		"GET /v1/sys/internal/ui/mounts/{path...}": v.authorized(v.mount),
+		"POST /v1/sys/wrapping/unwrap":             v.unwrap,
+		"PUT /v1/sys/wrapping/unwrap":              v.unwrap,
+		"POST /v1/sys/leases/revoke":               v.authorized(v.revokeLease),
+		"PUT /v1/sys/leases/revoke":                v.authorized(v.revokeLease),
+		"POST /v1/auth/{mount}/login":              v.login,
+		"PUT /v1/auth/{mount}/login":               v.login,
+		"GET /v1/auth/token/lookup-self":           v.authorized(v.lookupSelf),
+		"POST /v1/auth/token/revoke-self":          v.authorized(v.revokeSelf),
+		"PUT /v1/auth/token/revoke-self":           v.authorized(v.revokeSelf),
+		"GET /v1/{path...}":                        v.authorized(v.read),
+	})
 	v.Serve(t, API{
-		TLS: true,
-		// PUT is POST, and what Vault's own client sends.
-		Calls: map[string]func(*http.Request) Answer{
-			"GET /v1/sys/internal/ui/mounts/{path...}": v.authorized(v.mount),
-			"POST /v1/sys/wrapping/unwrap":             v.unwrap,
-			"PUT /v1/sys/wrapping/unwrap":              v.unwrap,
-			"POST /v1/sys/leases/revoke":               v.authorized(v.revokeLease),
-			"PUT /v1/sys/leases/revoke":                v.authorized(v.revokeLease),
-			"POST /v1/auth/{mount}/login":              v.login,
-			"PUT /v1/auth/{mount}/login":               v.login,
-			"GET /v1/auth/token/lookup-self":           v.authorized(v.lookupSelf),
-			"POST /v1/auth/token/revoke-self":          v.authorized(v.revokeSelf),
-			"PUT /v1/auth/token/revoke-self":           v.authorized(v.revokeSelf),
-			"GET /v1/{path...}":                        v.authorized(v.read),
-		},
+		TLS:   true,
+		Calls: calls,
 		Error: func(_ int, message string) Answer { return OK(map[string][]string{"errors": {message}}) },
 	})
 	v.Root = v.Issue("hvs.", 0, Token{Name: "root"}).Value

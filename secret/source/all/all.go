@@ -62,5 +62,5 @@ func Sources(opts Options) []secret.Source {
 	local = append(local, fd.Sources(opts.Stdin)...)
 	local = append(local, identity.Sources()...)
 	resolve := secret.NewResolver(local...).Resolve // what stands in references is local, so that following them ends
-	return slices.Concat(local, store.Sources(store.Options{Resolve: resolve}), minter.Sources(resolve))
+	return slices.Concat(local, store.Sources(store.Options{Resolve: resolve}), minter.Sources(minter.Options{Resolve: resolve}))
 }

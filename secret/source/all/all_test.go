@@ -21,7 +21,10 @@ func TestSources(t *testing.T) {
 	got := all.Resolver(all.Options{}).Schemes()
 	if want := []string{
 		"file", "env", "cmd", "netrc", "docker-credential", "age", "pass", "sops", "keyring", "fd", "stdin", "github-oidc", "gitlab-oidc",
-		"vault", "openbao", "aws-secretsmanager", "aws-ssm", "gcp-secretmanager", "azure-keyvault", "k8s-secret", "ssh-cert", "gitea",
+		"vault", "openbao", "aws-secretsmanager", "aws-ssm", "gcp-secretmanager", "azure-keyvault", "k8s-secret",
+		"vault-token", "vault-lease", "openbao-token", "openbao-lease",
+		"ssh-cert", "gitea", "oauth2", "token-exchange", "pypi", "npm-token", "github-app", "gitlab", "gitlab-deploy", "aws-sts", "codeartifact", "ecr",
+		"gcp-impersonate", "jfrog", "azure-acr",
 	}; !slices.Equal(got, want) {
 		t.Errorf("got the schemes %q, want %q", got, want)
 	}

@@ -22,6 +22,7 @@ import (
 type AWS struct {
 	Who      string // for people
 	Name     string // in host names and signatures: "secretsmanager"
+	Host     string // in host names, if that is another name
 	Variable string // what follows AWS_ENDPOINT_URL_: "SECRETS_MANAGER"
 }
 
@@ -78,7 +79,11 @@ func (a AWS) endpoint(cfg aws.Config) string {
 			return set
 		}
 	}
-	host := "https://" + a.Name + "." + cfg.Region + ".amazonaws.com"
+	name := a.Host
+	if name == "" {
+		name = a.Name
+	}
+	host := "https://" + name + "." + cfg.Region + ".amazonaws.com"
 	if strings.HasPrefix(cfg.Region, "cn-") {
 		host += ".cn"
 	}

@@ -50,8 +50,8 @@ func (o *order) giteaTokens() string {
 
 func mintGitea(ctx context.Context, o *order) (*credential, error) {
 	var made struct {
-		ID    int64  `json:"id"`
-		Token string `json:"sha1"` // which it is not any more
+		ID    int64    `json:"id"`
+		Token web.Text `json:"sha1"` // which it is not any more
 	}
 	err := o.gitea().Do(ctx, web.Call{
 		Method: http.MethodPost, Path: o.giteaTokens(), JSON: map[string]any{"name": o.name, "scopes": o.List("scopes")}, Into: &made, Once: true,
@@ -60,7 +60,7 @@ func mintGitea(ctx context.Context, o *order) (*credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &credential{value: secret.NewValue([]byte(made.Token)), id: strconv.FormatInt(made.ID, 10)}, nil
+	return &credential{value: made.Token.Value, id: strconv.FormatInt(made.ID, 10)}, nil
 }
 
 // aliveGitea asks who the token's user is. That may be none of its scopes, which is another refusal.

@@ -9,23 +9,30 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/tightlip/tightlip/secret"
+	"github.com/tightlip/tightlip/secret/source/cloud"
 	"github.com/tightlip/tightlip/secret/source/web"
 )
 
-// Parents resolves the references inside of references, such as key=file:app.pem. Its sources should be local ones: what it mints
-// would not be revoked.
-type Parents func(ctx context.Context, ref secret.Ref) (*secret.Lease, error)
+// Options are what the minters see of the process, besides its environment.
+type Options struct {
+	// Resolve resolves the references inside of references, such as key=file:app.pem. Its sources should be local ones: what it mints
+	// would not be revoked.
+	Resolve func(context.Context, secret.Ref) (*secret.Lease, error)
+	// HTTP replaces the client that clouds are called with, in tests.
+	HTTP *http.Client
+}
 
 // Sources returns a [secret.Minter] for each row of the table.
-func Sources(parents Parents) []secret.Source {
+func Sources(opts Options) []secret.Source {
 	var sources []secret.Source
 	for _, k := range kinds {
-		sources = append(sources, &minter{kind: k, parents: parents})
+		sources = append(sources, &minter{kind: k, opts: opts})
 	}
 	return sources
 }
@@ -48,7 +55,7 @@ type kind struct {
 
 	// check finds what is wrong with an order and what all kinds check does not find. It has no parents and reaches nothing.
 	check func(o *order) error
-	// mint makes a credential that lives no longer than asked for.
+	// mint makes a credential that lives no longer than asked for. One that comes with an error is ended.
 	mint func(ctx context.Context, o *order) (*credential, error)
 	// alive asks the issuer whether a credential works; nil: it cannot be asked.
 	alive func(ctx context.Context, o *order, c *credential) (bool, error)
@@ -58,6 +65,9 @@ type kind struct {
 	reap func(ctx context.Context, o *order, m secret.Minted) error
 }
 
+// anyField is for kinds whose fields only their issuers know.
+var anyField = []string{"*"}
+
 // order is a reference that was understood, and what else it takes to make a credential.
 type order struct {
 	secret.Parts
@@ -66,19 +76,32 @@ type order struct {
 	name   string        // that the issuer is told
 	life   time.Duration // 0: it does not expire
 	values map[string]secret.Value
+
+	opts Options
+}
+
+// cloud is what clouds are asked with.
+func (o *order) cloud() cloud.Options {
+	return cloud.Options{Resolve: o.opts.Resolve, HTTP: o.opts.HTTP}
 }
 
 // credential is what an issuer made.
 type credential struct {
 	value   secret.Value
-	expires time.Time // the zero time: never
-	id      string    // the issuer's; empty: it knows the credential by its name, or not at all
+	expires time.Time    // the zero time: never
+	id      string       // the issuer's; empty: it knows the credential by its name, or not at all
+	also    secret.Value // what came with it and ends with it
+
+	askAt, revokeAt      string // where, if the issuer says so
+	unasked, unrevocable bool   // this issuer lacks what others of its kind have
+
+	close func(context.Context) error // ends what was needed to make it, after it was revoked; nil: nothing was
 }
 
 // minter implements secret.Minter for a row.
 type minter struct {
-	kind    *kind
-	parents Parents
+	kind *kind
+	opts Options
 }
 
 // Scheme implements secret.Source.
@@ -107,7 +130,7 @@ func (m *minter) order(ref secret.Ref) (*order, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &order{Parts: parts, kind: k, ref: ref, values: map[string]secret.Value{}}
+	o := &order{Parts: parts, kind: k, ref: ref, values: map[string]secret.Value{}, opts: m.opts}
 	if o.life, err = parts.Duration(k.life, k.about.Default, k.about.Least, k.longest); err != nil {
 		return nil, err
 	}
@@ -132,7 +155,7 @@ func (o *order) complete() error {
 		return o.wrong("a reference to "+k.scheme+": needs "+k.path, "")
 	case o.Field != "" && len(k.fields) == 0:
 		return o.wrong("nothing can follow a # in a reference to "+k.scheme+":", "write %23 for a # within it")
-	case o.Field != "" && !slices.Contains(k.fields, o.Field):
+	case o.Field != "" && !slices.Contains(k.fields, o.Field) && !slices.Equal(k.fields, anyField):
 		return o.wrong("what follows the # in a reference to "+k.scheme+": is no field of it", "its fields are "+strings.Join(k.fields, ", "))
 	}
 	for _, key := range o.kind.needs {
@@ -163,14 +186,33 @@ func (m *minter) Mint(ctx context.Context, ref secret.Ref, name string) (*secret
 		return nil, m.explain(ref, "", err)
 	}
 	c, err := m.kind.mint(ctx, o)
+	if err == nil && c.value.Len() == 0 {
+		err = web.ErrMalformed
+	}
 	if err != nil {
-		return nil, m.explain(ref, "making a credential", err)
+		return nil, m.explain(ref, "making a credential", errors.Join(err, m.takeBack(ctx, o, c)))
 	}
 	if c.id == "" {
 		c.id = name
 	}
 	return m.lease(o, c), nil
 }
+
+// takeBack ends a credential that was made, and of which something is wrong.
+func (m *minter) takeBack(ctx context.Context, o *order, c *credential) error {
+	if c == nil {
+		return nil
+	}
+	lease := m.lease(o, c)
+	if lease.Revoke == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackTime)
+	defer cancel()
+	return lease.Revoke(ctx)
+}
+
+const takeBackTime = 10 * time.Second
 
 // prepare reads a reference and resolves what is in it.
 func (m *minter) prepare(ctx context.Context, ref secret.Ref, name string) (*order, error) {
@@ -195,7 +237,7 @@ func (m *minter) prepare(ctx context.Context, ref secret.Ref, name string) (*ord
 }
 
 func (m *minter) parent(ctx context.Context, ref secret.Ref) (secret.Value, error) {
-	lease, err := m.parents(ctx, ref)
+	lease, err := m.opts.Resolve(ctx, ref)
 	if err != nil {
 		return secret.Value{}, err
 	}
@@ -209,19 +251,32 @@ func (m *minter) parent(ctx context.Context, ref secret.Ref) (secret.Value, erro
 func (m *minter) lease(o *order, c *credential) *secret.Lease {
 	lease := &secret.Lease{Value: c.value, Expires: c.expires, ID: c.id}
 	switch k := m.kind; {
+	case c.unrevocable:
 	case k.revoke != nil:
-		lease.Revoke = func(ctx context.Context) error { return m.explain(o.ref, "revoking", k.revoke(ctx, o, c)) }
+		lease.Revoke = func(ctx context.Context) error {
+			return m.explain(o.ref, "revoking", c.ended(ctx, k.revoke(ctx, o, c)))
+		}
 	case k.reap != nil:
 		minted := secret.Minted{Name: o.name, ID: c.id, Expires: c.expires}
-		lease.Revoke = func(ctx context.Context) error { return m.explain(o.ref, "revoking", k.reap(ctx, o, minted)) }
+		lease.Revoke = func(ctx context.Context) error {
+			return m.explain(o.ref, "revoking", c.ended(ctx, k.reap(ctx, o, minted)))
+		}
 	}
-	if alive := m.kind.alive; alive != nil {
+	if alive := m.kind.alive; alive != nil && !c.unasked {
 		lease.Alive = func(ctx context.Context) (bool, error) {
 			works, err := alive(ctx, o, c)
 			return works, m.explain(o.ref, "asking whether it works", err)
 		}
 	}
 	return lease
+}
+
+// ended closes what is left of a credential after err came of revoking it.
+func (c *credential) ended(ctx context.Context, err error) error {
+	if c.close == nil {
+		return err
+	}
+	return errors.Join(err, c.close(ctx))
 }
 
 // Reap implements secret.Minter. Nothing is asked of the parents if nothing can be done.

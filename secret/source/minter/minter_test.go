@@ -29,8 +29,13 @@ func (p parents) values() (all [][]byte) {
 // minterOf is the minter for a reference.
 func minterOf(t *testing.T, p parents, text string) (secret.Minter, secret.Ref) {
 	t.Helper()
+	return minterWith(t, minter.Options{Resolve: p.resolve}, text)
+}
+
+func minterWith(t *testing.T, opts minter.Options, text string) (secret.Minter, secret.Ref) {
+	t.Helper()
 	r := parse(t, text)
-	m, ok := secret.NewResolver(minter.Sources(p.resolve)...).Minter(r.Scheme)
+	m, ok := secret.NewResolver(minter.Sources(opts)...).Minter(r.Scheme)
 	if !ok {
 		t.Fatalf("there is no minter for %s:", r.Scheme)
 	}
@@ -49,15 +54,44 @@ func parse(t *testing.T, text string) secret.Ref {
 // TestWrongReferences has what each kind refuses before it reaches anything.
 func TestWrongReferences(t *testing.T) {
 	for text, want := range map[string]string{
-		"ssh-cert:git":                                 "a reference to ssh-cert: needs key=",
-		"ssh-cert:?key=env:CA":                         "a reference to ssh-cert: needs the principals, which are the names that servers know",
-		"ssh-cert:git,?key=env:CA":                     "a principal of ssh-cert: is empty",
-		"ssh-cert:git?key=CA":                          "key= of ssh-cert: is no reference",
-		"ssh-cert:git?key=env:CA#cert":                 "nothing can follow a # in a reference to ssh-cert:",
-		"ssh-cert:git?key=env:CA&ttl=1s":               "ssh-cert: makes nothing that lives for less than 10s",
-		"ssh-cert:git?key=env:CA&ttl=9999h":            "ssh-cert: makes nothing that lives for more than 24h0m0s",
-		"ssh-cert:git?key=env:CA&source-address=here":  "source-address= of ssh-cert: is no list of networks",
-		"ssh-cert:git?key=env:CA&source-address=::/99": "",
+		"ssh-cert:git":                                                                 "a reference to ssh-cert: needs key=",
+		"ssh-cert:?key=env:CA":                                                         "a reference to ssh-cert: needs the principals, which are the names that servers know",
+		"ssh-cert:git,?key=env:CA":                                                     "a principal of ssh-cert: is empty",
+		"ssh-cert:git?key=CA":                                                          "key= of ssh-cert: is no reference",
+		"ssh-cert:git?key=env:CA#cert":                                                 "nothing can follow a # in a reference to ssh-cert:",
+		"ssh-cert:git?key=env:CA&ttl=1s":                                               "ssh-cert: makes nothing that lives for less than 10s",
+		"ssh-cert:git?key=env:CA&ttl=9999h":                                            "ssh-cert: makes nothing that lives for more than 24h0m0s",
+		"ssh-cert:git?key=env:CA&source-address=here":                                  "source-address= of ssh-cert: is no list of networks",
+		"ssh-cert:git?key=env:CA&source-address=::/99":                                 "",
+		"gitea:https://git.corp.example?user=ci&token=env:T":                           "a reference to gitea: needs scopes=",
+		"gitea:https://git.corp.example?user=ci&token=env:T&scopes=a,":                 "scopes= of gitea: has an empty scope",
+		"gitea:http://git.corp.example?user=ci&token=env:T&scopes=a":                   "the address of Gitea is not encrypted: only this machine's may begin with http",
+		"oauth2:https://login.corp.example?client-id=ci":                               "a reference to oauth2: needs client-secret=",
+		"oauth2:https://login.corp.example?client-id=c&client-secret=env:S&auth=x":     "auth= of oauth2: is neither basic nor post",
+		"oauth2:https://login.corp.example?client-id=c&client-secret=env:S&issuer=x":   "the address of the OAuth server is no URL",
+		"pypi:a,?token=env:T":                                                          "what follows pypi: is no list of projects",
+		"npm-token:https://npm.corp.example?password=env:P":                            "a reference to npm-token: needs one of user= and token=",
+		"npm-token:https://npm.corp.example?password=env:P&user=u&read-only=1":         "read-only= of npm-token: is neither true nor false",
+		"npm-token:https://npm.corp.example?password=env:P&user=u&cidr=2001:db8::/32":  "cidr= of npm-token: is no list of IPv4 networks",
+		"gitlab:https://gitlab.corp.example?token=env:T&scopes=api":                    "the path of gitlab: is not the address of a project",
+		"gitlab:https://gitlab.corp.example/a/b?token=env:T&scopes=api&access-level=x": "access-level= of gitlab: is none",
+		"gitlab:https://gitlab.corp.example/a/b?token=env:T&scopes=api&ttl=1h":         "gitlab: makes nothing that lives for less than 24h0m0s",
+		"github-app:12345?key=env:K":                                                   "the path of github-app: is not APP_ID/INSTALLATION_ID",
+		"github-app:12345/678?key=env:K&permissions=contents":                          "permissions= of github-app: is no list of NAME:read or NAME:write",
+		"github-app:12345/678?key=env:K&api=github":                                    "the address of GitHub is no URL",
+		"vault-token:?uses=0":                                                          "uses= of vault-token: is no number of requests",
+		"vault-token:?jwt=TOKEN":                                                       "jwt= of vault-token: is no reference",
+		"openbao-token:?auth=github":                                                   "auth= of openbao-token: is unknown to OpenBao",
+		"vault-lease:?auth=token#x":                                                    "a reference to vault-lease: needs a path of an engine",
+		"aws-sts:ci":                                                                   "what follows aws-sts: is not the ARN of a role",
+		"aws-sts:arn:aws:iam::1:role/ci#SecretAccessKey":                               "what follows the # in a reference to aws-sts: is no field of it",
+		"codeartifact:acme":                                                            "what follows codeartifact: is not DOMAIN/OWNER_ACCOUNT",
+		"ecr:acme":                                                                     "what follows ecr: is not the number of an account",
+		"gcp-impersonate:ci":                                                           "what follows gcp-impersonate: is not the address of a service account",
+		"gcp-impersonate:a@b.corp.example?ttl=2h":                                      "gcp-impersonate: makes nothing that lives for more than 1h0m0s",
+		"jfrog:acme?token=env:T&scope=s":                                               "the address of the JFrog Platform is no URL",
+		"azure-acr:a/b?scope=x":                                                        "what follows azure-acr: is not the name of a registry",
+		"token-exchange:https://login.corp.example?subject=env:S&client-secret=env:S":  "a reference to token-exchange: with client-secret= needs client-id=",
 	} {
 		m, r := minterOf(t, nil, text)
 		err := m.Check(r)

@@ -19,6 +19,12 @@ func (t *Text) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// UnmarshalText implements encoding.TextUnmarshaler, for XML.
+func (t *Text) UnmarshalText(data []byte) error {
+	t.Value = secret.NewValue(data)
+	return nil
+}
+
 // Base64 is one that stands for bytes.
 type Base64 struct{ secret.Value }
 

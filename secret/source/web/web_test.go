@@ -109,6 +109,9 @@ func TestUnencrypted(t *testing.T) {
 		if _, ok := errors.AsType[*secret.SyntaxError](err); !ok {
 			t.Errorf("%s: got %v", base, err)
 		}
+		if err := (&web.Client{Who: "the store", Base: base}).Check(); err == nil {
+			t.Errorf("%s: was not refused before", base)
+		}
 	}
 }
 

@@ -1,0 +1,153 @@
+package minter_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tightlip/tightlip/secret"
+	"github.com/tightlip/tightlip/secret/fake"
+	"github.com/tightlip/tightlip/secret/secrettest"
+	"github.com/tightlip/tightlip/secret/source/minter"
+)
+
+// faked is a minter with a fake issuer. In its references, URL is the fake's address.
+type faked struct {
+	fake    *fake.Fake
+	http    *http.Client // that clouds are called with
+	parents parents
+	resolve func(context.Context, secret.Ref) (*secret.Lease, error) // replaces that of parents
+	ref     string
+	life    time.Duration
+	named   bool     // the issuer knows names
+	broken  []string // references that mint nothing
+	works   func(t *testing.T, value string) bool
+	refused map[string]string // errors of references
+}
+
+// get is the status of a request with a token.
+func get(t *testing.T, url, header, value string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set(header, value)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// runFaked runs the contract, and what fakes can do besides.
+func runFaked(t *testing.T, start func(t *testing.T) faked) {
+	t.Helper()
+	secrettest.MinterContract(t, func(t *testing.T) secrettest.MinterFixture { return start(t).fixture(t) })
+	t.Run("faults", func(t *testing.T) { testFaults(t, start) })
+	t.Run("refusals", func(t *testing.T) { testRefusals(t, start(t)) })
+}
+
+// minter has clouds lead to the fake.
+func (f faked) minter(t *testing.T, text string) (secret.Minter, secret.Ref) {
+	t.Helper()
+	resolve := f.resolve
+	if resolve == nil {
+		resolve = f.parents.resolve
+	}
+	return minterWith(t, minter.Options{Resolve: resolve, HTTP: f.http}, text)
+}
+
+func (f faked) at(text string) string { return strings.ReplaceAll(text, "URL", f.fake.URL) }
+
+func (f faked) fixture(t *testing.T) secrettest.MinterFixture {
+	t.Helper()
+	m, r := f.minter(t, f.at(f.ref))
+	before := len(f.fake.Log())
+	fixture := secrettest.MinterFixture{
+		Minter: m, Ref: r, Life: f.life, Parents: append(f.parents.values(), []byte(f.fake.Bait)),
+		Works:   func(t *testing.T, v secret.Value) bool { return f.works(t, string(v.Open())) },
+		Reached: func() int { return len(f.fake.Log()) - before },
+	}
+	if f.named {
+		fixture.Names = f.names
+	}
+	for _, text := range f.broken {
+		fixture.Broken = append(fixture.Broken, parse(t, f.at(text)))
+	}
+	return fixture
+}
+
+// names are those that were given by us, of what is alive.
+func (f faked) names(*testing.T) (names []string) {
+	for _, token := range f.fake.Living() {
+		if strings.HasPrefix(token.Name, "tightlip-") {
+			names = append(names, token.Name)
+		}
+	}
+	return names
+}
+
+// testFaults has an issuer do what issuers do on bad days. Errors hold nothing of its answers, and what was made is not lost.
+func testFaults(t *testing.T, start func(t *testing.T) faked) {
+	for name, fault := range fake.Faults() {
+		t.Run(name, func(t *testing.T) {
+			f := start(t)
+			m, r := f.minter(t, f.at(f.ref))
+			f.fake.Fail(fault)
+			ctx, cancel := contextFor(t, fault.Slow)
+			defer cancel()
+			lease, err := m.Mint(ctx, r, "tightlip-fault")
+			if err == nil {
+				if fault.Times == 0 || !f.works(t, string(lease.Value.Open())) {
+					t.Errorf("minted %s", lease.ID)
+				}
+				return
+			}
+			if fault.Status == http.StatusTooManyRequests && fault.Times == 1 {
+				t.Errorf("did not ask again: %v", err)
+			}
+			text := err.Error()
+			if re, ok := errors.AsType[*secret.ResolveError](err); ok {
+				text += re.Hint()
+			}
+			for _, value := range append(f.parents.values(), []byte(f.fake.Bait)) {
+				if form := secrettest.Leak(text, value); form != "" {
+					t.Errorf("the error contains a value: %s", form)
+				}
+			}
+			f.fake.Mend()
+			if f.named {
+				if err := m.Reap(t.Context(), r, secret.Minted{Name: "tightlip-fault"}); !errors.Is(err, secret.ErrNotRevocable) && (err != nil || len(f.names(t)) != 0) {
+					t.Errorf("what was made without an answer is not reaped: %v, %q", err, f.names(t))
+				}
+			}
+			for _, token := range f.fake.Tokens() {
+				if strings.Contains(text, token.Value) {
+					t.Error("the error contains what was minted")
+				}
+			}
+		})
+	}
+}
+
+func testRefusals(t *testing.T, f faked) {
+	for text, want := range f.refused {
+		m, r := f.minter(t, f.at(text))
+		if _, err := m.Resolve(t.Context(), r); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v", text, err)
+		}
+	}
+}
+
+func contextFor(t *testing.T, slow bool) (context.Context, context.CancelFunc) {
+	t.Helper()
+	if slow {
+		return context.WithTimeout(t.Context(), 200*time.Millisecond)
+	}
+	return context.WithCancel(t.Context())
+}
