@@ -47,6 +47,7 @@ var errInterrupted = errors.New("interrupted")
 
 // Main runs the command line args, without the program's name, and returns the exit code.
 func Main(ctx context.Context, args []string, s Streams) int {
+	noCoreDumps()
 	ctx, stop := notify(ctx)
 	defer stop()
 	a := &app{streams: s}
