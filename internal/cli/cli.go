@@ -67,11 +67,13 @@ func Main(ctx context.Context, args []string, s Streams) int {
 	return a.exit(ctx, err)
 }
 
-// notify ends the context on the first signal. The second ends the program.
+// notify ends the context on the first signal. The second ends the program. SIGPIPE does nothing, since it would end the program where it
+// stands, with its credentials alive and its files in place: writing fails instead.
 func notify(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // ignoring it would have commands ignore it
 	go func() {
 		<-signals
 		cancel(errInterrupted)
