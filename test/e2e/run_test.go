@@ -25,6 +25,7 @@ func TestRunEnds(t *testing.T) {
 		{"SIGINT to the group", syscall.SIGINT, true, 130},
 		{"SIGINT", syscall.SIGINT, false, 130},
 		{"SIGTERM", syscall.SIGTERM, false, 130},
+		{"SIGHUP", syscall.SIGHUP, false, 130},
 		{"SIGKILL", syscall.SIGKILL, false, -1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
