@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -36,7 +34,7 @@ type CommandSecret struct {
 }
 
 // RunCommand runs a command with secrets in its environment, and masks them in what it prints. A command that fails is a *FailedError; a
-// secret in the context is ErrLeaked. The outcome is nil if the command did not run.
+// secret in the context is ErrInContext. The outcome is nil if it did not come to the command.
 func RunCommand(ctx context.Context, r *CommandRequest, open func(context.Context, string) (image.Image, error), t Tools) (out *Outcome, err error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -64,12 +62,13 @@ func RunCommand(ctx context.Context, r *CommandRequest, open func(context.Contex
 		t.Redacting(redactor)
 	}
 	out = &Outcome{}
-	err = program{r.Command, env, r.Out, r.Err}.do(ctx, redactor)
-	out.Leases = t.end(ctx, set)
-	if missing := (*exec.Error)(nil); errors.As(err, &missing) {
-		err = usage("install it, or write its path", "%w", missing)
+	for _, s := range r.Secrets {
+		out.Secrets = append(out.Secrets, SecretUse{s.ID, s.Ref, true})
 	}
-	if r.Context == "" || ctx.Err() != nil {
+	out.Left, err = program{r.Command, env, r.Out, r.Err}.do(ctx, redactor)
+	out.Leases = t.end(ctx, set)
+	unstarted := (*UsageError)(nil)
+	if r.Context == "" || ctx.Err() != nil || errors.As(err, &unstarted) {
 		return out, err
 	}
 	return out, errors.Join(err, out.searchContext(ctx, r, open, needles, t))
@@ -79,6 +78,12 @@ func (r *CommandRequest) check() error {
 	if len(r.Command) == 0 {
 		return usage("-- COMMAND ARGUMENT…", "there is no command")
 	}
+	if r.Context != "" && !isFolder(r.Context) {
+		return usage("--context with the folder that is built from", "the context %s is no folder", r.Context)
+	}
+	if err := proof.CheckSkip(r.Skip); err != nil {
+		return usage("--prove-skip takes the patterns of a shell, without **", "%w", err)
+	}
 	seen := map[string]bool{}
 	for _, s := range r.Secrets {
 		switch {
@@ -86,6 +91,8 @@ func (r *CommandRequest) check() error {
 			return usage("--secret id="+s.ID+",from=REFERENCE,env=VARIABLE", "secret %s has no variable that brings it to the command", s.ID)
 		case seen[s.Variable]:
 			return usage("give each secret a variable of its own", "the variable %s is given twice", s.Variable)
+		case s.Ref.Scheme == secret.SchemeStdin:
+			return usage("pass the secret through a file descriptor: from=fd:3 3<FILE", "secret %s is to come from standard input, which is the command's", s.ID)
 		}
 		seen[s.Variable] = true
 	}
@@ -152,35 +159,4 @@ func (o *Outcome) searchContext(ctx context.Context, r *CommandRequest, open fun
 		return ErrInContext
 	}
 	return o.refusal(&Request{Prove: ProveStrict})
-}
-
-// secretFiles are files with values, in memory where the system has a place for that.
-type secretFiles struct {
-	dir   string
-	count int
-}
-
-// memory is where Linux keeps files that are on no disk.
-const memory = "/dev/shm"
-
-func (f *secretFiles) add(v secret.Value) (path string, err error) {
-	if f.dir == "" {
-		parent := ""
-		if isFolder(memory) {
-			parent = memory
-		}
-		if f.dir, err = os.MkdirTemp(parent, "tightlip-*"); err != nil {
-			return "", err
-		}
-	}
-	f.count++
-	path = filepath.Join(f.dir, fmt.Sprintf("secret-%d", f.count))
-	return path, os.WriteFile(path, v.Open(), 0o600)
-}
-
-func (f *secretFiles) remove() error {
-	if f.dir == "" {
-		return nil
-	}
-	return os.RemoveAll(f.dir)
 }

@@ -70,6 +70,7 @@ type Outcome struct {
 	Rehearsal    bool            // with phantoms in place of all secrets
 	Leases       []secret.Ending // what became of those that are not for ever
 	CacheOnly    bool            // the image is nowhere but in the engine's cache
+	Left         bool            // a command left something behind that had its output open
 }
 
 // SubjectDigest is what a statement about the image names it by.

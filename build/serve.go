@@ -7,10 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
-	"strings"
-	"syscall"
-	"time"
 
 	"github.com/tightlip/tightlip/broker"
 	"github.com/tightlip/tightlip/broker/shim"
@@ -74,7 +70,8 @@ func Serve(ctx context.Context, r *ServeRequest, t Tools) (err error) {
 		r.Ready(value)
 	}
 	if len(r.Command) > 0 {
-		return program{r.Command, append(os.Environ(), Variable+"="+value), r.Out, r.Err}.do(ctx, redactor)
+		_, err := program{r.Command, append(os.Environ(), Variable+"="+value), r.Out, r.Err}.do(ctx, redactor)
+		return err
 	}
 	select {
 	case err := <-served:
@@ -102,28 +99,4 @@ func (r *ServeRequest) listen(ctx context.Context) (net.Listener, error) {
 		return nil, err
 	}
 	return shim.RootOnly(l), nil
-}
-
-// program is a command whose output is redacted.
-type program struct {
-	command  []string
-	env      []string
-	out, err io.Writer
-}
-
-// do runs the command. One that fails is a *FailedError.
-func (p program) do(ctx context.Context, redactor *redact.Redactor) error {
-	stdout, stderr := redactor.Writer(p.out), redactor.Writer(p.err)
-	cmd := exec.CommandContext(ctx, p.command[0], p.command[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = os.Stdin, stdout, stderr, p.env
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second
-	err := errors.Join(cmd.Run(), stdout.Close(), stderr.Close())
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return &FailedError{Code: max(exit.ExitCode(), 1), Text: fmt.Sprintf("%s ended with code %d", strings.Join(p.command, " "), exit.ExitCode())}
-	}
-	return err
 }

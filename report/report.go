@@ -2,6 +2,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -26,6 +27,7 @@ type Report struct {
 	Requests  []Requests        `json:"requests,omitempty"`  // that went through the broker
 	Leases    []Lease           `json:"leases,omitempty"`    // that were minted, or end with the build
 	Error     string            `json:"error,omitempty"`     // why the command failed, if it did
+	Place     string            `json:"-"`                   // what was searched; empty: the image
 }
 
 // Requests are those of one kind that steps sent through the broker.
@@ -193,7 +195,7 @@ func (r *Report) verdict() string {
 	case ticket:
 		return "proven: " + names + " nowhere in the image, but " + finding.Ticket + " is"
 	}
-	return "proven: " + names + " nowhere in the image"
+	return "proven: " + names + " nowhere in the " + cmp.Or(r.Place, "image")
 }
 
 // printable keeps names in an image from talking to the terminal.

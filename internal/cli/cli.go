@@ -47,6 +47,7 @@ var errInterrupted = errors.New("interrupted")
 
 // Main runs the command line args, without the program's name, and returns the exit code.
 func Main(ctx context.Context, args []string, s Streams) int {
+	noCoreDumps()
 	ctx, stop := notify(ctx)
 	defer stop()
 	a := &app{streams: s}
@@ -66,11 +67,16 @@ func Main(ctx context.Context, args []string, s Streams) int {
 	return a.exit(ctx, err)
 }
 
-// notify ends the context on the first signal. The second ends the program.
+// notify ends the context on the first signal. The second ends the program. SIGPIPE does nothing, since it would end the program where it
+// stands, with its credentials alive and its files in place: writing fails instead.
 func notify(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // ignoring it would have commands ignore it
 	go func() {
 		<-signals
 		cancel(errInterrupted)

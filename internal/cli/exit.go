@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/tightlip/tightlip/build"
@@ -22,6 +24,7 @@ const (
 	exitUsage       = 2 // or could not look
 	exitLeaked      = 3
 	exitInterrupted = 130
+	exitNobodyReads = 141 // as a shell has it of a program that SIGPIPE ended
 )
 
 // exit prints an error, if there is one, and returns the exit code that it means.
@@ -30,12 +33,18 @@ func (a *app) exit(ctx context.Context, err error) int {
 		return exitDone
 	}
 	if errors.Is(context.Cause(ctx), errInterrupted) {
-		what := "nothing was named"
-		if len(a.named) > 0 {
-			what = "already named: " + a.redact(strings.Join(a.named, ", "))
+		what := ""
+		switch {
+		case len(a.named) > 0:
+			what = ": already named: " + a.redact(strings.Join(a.named, ", "))
+		case a.command == "build":
+			what = ": nothing was named"
 		}
-		fmt.Fprintln(a.streams.Err, "tightlip: interrupted: "+what)
+		fmt.Fprintln(a.streams.Err, "tightlip: interrupted"+what)
 		return exitInterrupted
+	}
+	if a.nobodyReads(err) {
+		return exitNobodyReads
 	}
 	if quiet, ok := errors.AsType[*quietError](err); ok {
 		if quiet.err != nil {
@@ -45,6 +54,14 @@ func (a *app) exit(ctx context.Context, err error) int {
 	}
 	a.printError(err)
 	return a.code(err)
+}
+
+// nobodyReads tells whether the output, or that of a command, went into a pipe that head or the like has closed. Nothing is wrong then, and
+// nobody is there to be told.
+func (a *app) nobodyReads(err error) bool {
+	failed, ok := errors.AsType[*build.FailedError](err)
+	out, isFile := errors.AsType[*fs.PathError](err)
+	return ok && failed.Code == exitNobodyReads && a.command != "build" || isFile && out.Op == "write" && errors.Is(out, syscall.EPIPE)
 }
 
 func (a *app) code(err error) int {

@@ -43,7 +43,9 @@ func (a *app) runReap(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reapTime)
 	defer cancel()
 	removed, err := build.Reap(ctx, filepath.Join(cfg.CacheDir, "stage"), a.removeResidue)
-	for _, r := range removed {
+	files, ferr := build.ReapSecretFiles()
+	err = errors.Join(err, ferr)
+	for _, r := range append(removed, files...) {
 		fmt.Fprintf(a.streams.Out, "removed %s\n", r)
 	}
 	endings, lerr := a.reapLeases(ctx, cfg)

@@ -21,6 +21,7 @@ type runOptions struct {
 	secrets []string
 	context string
 	skip    []string
+	waived  []string
 	format  string
 }
 
@@ -36,10 +37,12 @@ minted lives as long as the command does, and is revoked when it ends. In all th
   --secret id=NAME,from=REFERENCE,file=VARIABLE   the variable holds the path of a file with the value, in memory where there is /dev/shm
   --secret id=NAME,env=VARIABLE                   tightlip.yaml says where NAME comes from, else the variable of the same name
 
-The command does not get the variables that the secrets come from, or are minted with. With --context, the folder is searched for the
-secrets when the command has ended, as prove does it, with its .dockerignore.
+The command does not get the variables that the secrets come from, or are minted with. Its standard input is ours; what it prints goes
+through a pipe, so that it sees no terminal there. With --context, the folder is searched for the secrets when the command has ended, as
+prove does it, with its .dockerignore. Core dumps are off, for the command too.
 
-Exit codes: those of the command; 3 a secret is in the context; 2 it could not be searched, or the command line is wrong; 130 interrupted.`,
+Exit codes: those of the command, 128 and the number of a signal that ended it; 3 a secret is in the context; 2 it could not be
+searched, there is no such command, or the command line is wrong; 130 interrupted.`,
 		Example: `  tightlip run --secret id=npm,from=env:NPM_TOKEN,env=NODE_AUTH_TOKEN --context . -- npm ci --ignore-scripts
   tightlip run --secret id=pip,from=file:~/.netrc,file=NETRC --context . -- pip download -d wheels -r requirements.txt`,
 		Args: cobra.MinimumNArgs(0),
@@ -56,6 +59,7 @@ func (o *runOptions) addContext(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&o.context, "context", "", "search the build context in `folder` for the secrets when the command has ended")
 	flags.StringArrayVar(&o.skip, "prove-skip", nil, "`pattern` of files in the context that may stay unread")
+	flags.StringArrayVar(&o.waived, "prove-waive", nil, "`id` of a secret that may be too short to be searched for")
 	flags.StringVar(&o.format, "format", "text", "text, or json for one object on standard error")
 	_ = cmd.MarkFlagDirname("context")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
@@ -118,7 +122,13 @@ func (a *app) runRun(ctx context.Context, o *runOptions, command []string) error
 		if err != nil {
 			return err
 		}
+		s.Waived = s.Waived || slices.Contains(o.waived, s.ID)
 		r.Secrets = append(r.Secrets, s)
+	}
+	for _, id := range o.waived {
+		if !slices.ContainsFunc(r.Secrets, func(s build.CommandSecret) bool { return s.ID == id }) {
+			return usageError(errors.New("--prove-waive "+id+": there is no secret with that id"), "")
+		}
 	}
 	tools, err := a.tools(cfg, false)
 	if err != nil {
@@ -129,7 +139,11 @@ func (a *app) runRun(ctx context.Context, o *runOptions, command []string) error
 	if out == nil {
 		return err
 	}
+	if out.Left {
+		fmt.Fprintf(a.streams.Err, "tightlip: %s has left something running with its output open; what that prints from now on is not shown\n", a.redact(command[0]))
+	}
 	rep := asReport(out, err, a.redact)
+	rep.Place = "build context"
 	if o.format == "json" {
 		return errors.Join(err, rep.JSON(a.streams.Err))
 	}

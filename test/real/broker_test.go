@@ -61,6 +61,14 @@ const corp = ".corp.example"
 // startPrivate starts the servers and a broker in front of them.
 func startPrivate(t *testing.T) *private {
 	t.Helper()
+	p := startSources(t)
+	p.startBroker(t)
+	return p
+}
+
+// startSources starts the servers alone.
+func startSources(t *testing.T) *private {
+	t.Helper()
 	p := &private{
 		servers: &servers{dir: t.TempDir(), password: enginetest.PlainCanary(), token: enginetest.PlainCanary(), gitToken: enginetest.PlainCanary()},
 		box:     enginetest.NewBox(t, nil), ports: map[string]string{}, env: map[string]string{},
@@ -78,7 +86,6 @@ func startPrivate(t *testing.T) *private {
 	p.startRegistries(t, cert)
 	p.startPrivateNginx(t)
 	p.startPrivateGit(t, cert)
-	p.startBroker(t)
 	return p
 }
 

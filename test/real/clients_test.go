@@ -173,14 +173,7 @@ func (p *private) run(t *testing.T, c client, number int) (string, error) {
 	}
 	script := c.script
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "TOKENS=" + p.tokens, "CARGO_HOME=" + dir + "/cargo", "npm_config_cache=" + dir + "/npm", "GOCACHE=" + dir + "/gocache"}
-	for _, name := range []string{"PYENV_ROOT", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "GOROOT"} {
-		if v := os.Getenv(name); v != "" {
-			env = append(env, name+"="+v)
-		}
-	}
-	if home, err := os.UserHomeDir(); err == nil && os.Getenv("RUSTUP_HOME") == "" {
-		env = append(env, "RUSTUP_HOME="+home+"/.rustup")
-	}
+	env = append(env, toolchains()...)
 	if c.door == "forward" {
 		for key, value := range p.env {
 			env = append(env, key+"="+value)
@@ -197,6 +190,20 @@ func (p *private) run(t *testing.T, c client, number int) (string, error) {
 		enginetest.NoTraces(t, "the environment", strings.Join(env, "\n"), v)
 	}
 	return string(out), err
+}
+
+// toolchains are the variables by which programs find their own parts when they have another home.
+func toolchains() []string {
+	var env []string
+	for _, name := range []string{"PYENV_ROOT", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "GOROOT"} {
+		if v := os.Getenv(name); v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	if home, err := os.UserHomeDir(); err == nil && os.Getenv("RUSTUP_HOME") == "" {
+		env = append(env, "RUSTUP_HOME="+home+"/.rustup")
+	}
+	return env
 }
 
 // TestClients has real programs fetch private things through the broker, without ever having a credential.
