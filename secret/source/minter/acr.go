@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ var azureACR = &kind{
 	scheme:  "azure-acr",
 	form:    "azure-acr:REGISTRY?scope=repository:NAME:pull#FORMAT",
 	what:    "a token of a registry of images of Azure",
-	example: "azure-acr:acme.azurecr.corp.example?scope=repository:shop/api:pull",
+	example: "azure-acr:acme?scope=repository:shop/api:pull",
 	about: secret.MintAbout{
 		Grade: secret.GradeC, Default: 3 * time.Hour, // or less with scope=: the registry is not asked
 		Narrow: "scope= to a repository, and to pulling",
@@ -27,10 +28,11 @@ var azureACR = &kind{
 	keys:   []string{"scope"},
 	fields: []string{"password", "docker"},
 	check: func(o *order) error {
-		if strings.ContainsAny(o.Path, "/@:") {
+		name, domain, _ := strings.Cut(o.acrHost(), ".")
+		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") != "" || !slices.Contains(acrDomains, domain) {
 			return o.wrong("what follows azure-acr: is not the name of a registry", "")
 		}
-		return o.acr("").Check()
+		return nil
 	},
 	mint: mintACR,
 }
@@ -38,12 +40,15 @@ var azureACR = &kind{
 // acrUser is who the password is for.
 const acrUser = "00000000-0000-0000-0000-000000000000"
 
+// acrDomains are those of Azure, and of its clouds in China and for the government of the USA. A token for all registries goes to no other.
+var acrDomains = []string{"azurecr.io", "azurecr.cn", "azurecr.us"}
+
 // acrHost completes a registry's name.
 func (o *order) acrHost() string {
 	if strings.Contains(o.Path, ".") {
 		return o.Path
 	}
-	return o.Path + ".azurecr.io"
+	return o.Path + "." + acrDomains[0]
 }
 
 func (o *order) acr(path string) *web.Client {

@@ -58,7 +58,7 @@ func TestGCP(t *testing.T) {
 func TestACR(t *testing.T) {
 	for ref, life := range map[string]time.Duration{
 		"azure-acr:acme": 3 * time.Hour,
-		"azure-acr:acme.azurecr.corp.example?scope=repository:shop/api:pull+repository:shop/api:push": 75 * time.Minute,
+		"azure-acr:acme.azurecr.cn?scope=repository:shop/api:pull+repository:shop/api:push": 75 * time.Minute,
 	} {
 		runFaked(t, func(t *testing.T) faked {
 			a := fake.NewAzure(t)

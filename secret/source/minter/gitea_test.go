@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -113,7 +114,6 @@ func TestGitea(t *testing.T) {
 
 // TestRealGitea runs a Gitea if there is one in .tools: building it takes minutes.
 func TestRealGitea(t *testing.T) {
-	enginetest.NeedRoot(t)
 	program := filepath.Join(enginetest.Root(t), ".tools/gitea/gitea")
 	if _, err := os.Stat(program); err != nil {
 		t.Skip("there is no Gitea in .tools/gitea: go build -tags sqlite,sqlite_unlock_notify code.gitea.io/gitea makes one")
@@ -126,15 +126,19 @@ func startGitea(t *testing.T, program string) giteaServer {
 	t.Helper()
 	dir, address := t.TempDir(), enginetest.FreeAddress(t)
 	host, port, _ := net.SplitHostPort(address)
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
 	config := filepath.Join(dir, "app.ini")
-	text := fmt.Sprintf("RUN_USER = root\nI_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true\n[server]\nHTTP_ADDR = %s\nHTTP_PORT = %s\nOFFLINE_MODE = true\nSTATIC_ROOT_PATH = %s\n[database]\nDB_TYPE = sqlite3\nPATH = %s/db\n[security]\nINSTALL_LOCK = true\n[log]\nLEVEL = error\n[cron]\nENABLED = false\n",
-		host, port, filepath.Dir(program), dir)
+	text := fmt.Sprintf("RUN_USER = %s\nI_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true\n[server]\nHTTP_ADDR = %s\nHTTP_PORT = %s\nOFFLINE_MODE = true\nSTATIC_ROOT_PATH = %s\n[database]\nDB_TYPE = sqlite3\nPATH = %s/db\n[security]\nINSTALL_LOCK = true\n[log]\nLEVEL = error\n[cron]\nENABLED = false\n",
+		me.Username, host, port, filepath.Dir(program), dir)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	run := func(args ...string) *exec.Cmd {
 		cmd := exec.Command(program, append(args, "--config", config, "--work-path", dir)...)
-		cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "USER=root"}
+		cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "USER=" + me.Username}
 		return cmd
 	}
 	password := secrettest.Canary(t)

@@ -91,6 +91,7 @@ func TestWrongReferences(t *testing.T) {
 		"gcp-impersonate:a@b.corp.example?ttl=2h":                                      "gcp-impersonate: makes nothing that lives for more than 1h0m0s",
 		"jfrog:acme?token=env:T&scope=s":                                               "the address of the JFrog Platform is no URL",
 		"azure-acr:a/b?scope=x":                                                        "what follows azure-acr: is not the name of a registry",
+		"azure-acr:acme.corp.example":                                                  "what follows azure-acr: is not the name of a registry",
 		"token-exchange:https://login.corp.example?subject=env:S&client-secret=env:S":  "a reference to token-exchange: with client-secret= needs client-id=",
 	} {
 		m, r := minterOf(t, nil, text)
