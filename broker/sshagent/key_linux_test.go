@@ -18,7 +18,7 @@ import (
 func (m *machine) minted(t *testing.T, principal string) string {
 	t.Helper()
 	resolver := secret.NewResolver(minter.Sources(minter.Options{Resolve: file.Source{Dir: m.dir}.Resolve})...)
-	lease, err := resolver.Resolve(context.Background(), secret.Ref{Scheme: "ssh-cert", Rest: principal + "?key=file:authority"})
+	lease, err := resolver.Resolve(context.Background(), secret.Ref{Scheme: "ssh-cert", Rest: "authority?principals=" + principal})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,6 +72,9 @@ func sourceRows(sources []secret.Source) []sourceRow {
 			if m := about.Mint; m != nil {
 				row.Minted, row.Grade, row.Narrow, row.Revoke = true, string(m.Grade), m.Narrow, m.Revoke
 				row.Least, row.Default, row.Warning = life(m.Least), life(m.Default), warning(m)
+				if m.Least == 0 && m.Default > 0 {
+					row.Least = "the issuer's"
+				}
 			}
 		}
 		rows = append(rows, row)

@@ -118,6 +118,15 @@ func (a *AWS) getParameter(body map[string]any) Answer {
 	}})
 }
 
+// keys are those of the user, or of a session that lives.
+func (a *AWS) keys(id, session string) (aws.Credentials, bool) {
+	if id == a.AccessKey {
+		return aws.Credentials{AccessKeyID: id, SecretAccessKey: a.SecretKey}, true
+	}
+	t, ok := a.Token(session)
+	return aws.Credentials{AccessKeyID: id, SecretAccessKey: t.ID, SessionToken: session}, ok && id == accessKeyID(t)
+}
+
 // signature signs the request once more, with what it claims to be signed by, and returns the name of the error if that differs.
 func (a *AWS) signature(r *http.Request, service string) string {
 	given := r.Header.Get("Authorization")
@@ -125,10 +134,11 @@ func (a *AWS) signature(r *http.Request, service string) string {
 	scope, _, _ := strings.Cut(rest, ",")
 	parts := strings.Split(scope, "/")
 	at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+	keys, ok := a.keys(parts[0], r.Header.Get("X-Amz-Security-Token"))
 	switch {
 	case err != nil || len(parts) != 5:
 		return "IncompleteSignature"
-	case parts[0] != a.AccessKey:
+	case !ok:
 		return "UnrecognizedClientException"
 	case parts[3] != service || a.Now().Sub(at).Abs() > 5*time.Minute:
 		return "InvalidSignatureException"
@@ -144,7 +154,6 @@ func (a *AWS) signature(r *http.Request, service string) string {
 		}
 	}
 	sum := sha256.Sum256(body)
-	keys := aws.Credentials{AccessKeyID: a.AccessKey, SecretAccessKey: a.SecretKey}
 	err = v4.NewSigner().SignHTTP(r.Context(), keys, again, hex.EncodeToString(sum[:]), service, parts[2], at)
 	if err != nil || again.Header.Get("Authorization") != given {
 		return "InvalidSignatureException"

@@ -32,9 +32,12 @@ func (a *AWS) sts(r *http.Request) Answer {
 	body := fmt.Sprintf(`<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/ci/%s</Arn>`+
 		`</AssumedRoleUser><Credentials><AccessKeyId>%s</AccessKeyId><SecretAccessKey>%s</SecretAccessKey><SessionToken>%s</SessionToken><Expiration>%s</Expiration>`+
 		`</Credentials></AssumeRoleResult><ResponseMetadata><RequestId>c6104cbe</RequestId></ResponseMetadata></AssumeRoleResponse>`,
-		t.Name, "AS"+strings.ToUpper(t.ID[:18]), t.ID, t.Value, t.Expires.UTC().Format(time.RFC3339))
+		t.Name, accessKeyID(t), t.ID, t.Value, t.Expires.UTC().Format(time.RFC3339))
 	return Answer{Header: map[string]string{"Content-Type": "text/xml"}, Body: []byte(body)}
 }
+
+// accessKeyID is the public part of a session's keys.
+func accessKeyID(t Token) string { return "AS" + strings.ToUpper(t.ID[:18]) }
 
 func (a *AWS) stsError(code string) Answer {
 	status := http.StatusBadRequest

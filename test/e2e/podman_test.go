@@ -364,6 +364,8 @@ func TestPodmanRootless(t *testing.T) {
 				b.Env["BUILDAH_ISOLATION"] = k.isolation
 			}
 			value := withSecret(b, base+"RUN --mount=type=secret,id=npm wc -c < /run/secrets/npm > /size; mkdir -m 700 /private; chown 5:5 /private; echo deep > /private/file\n")
+			run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(b.Work, "key"))
+			b.Write("known_hosts", append([]byte("git.corp.example "), readFile(t, filepath.Join(b.Work, "key.pub"))...))
 			tightlip := asUser(t, b)
 			run(t, "chown", "-R", ordinaryUser, p.Dir)
 			t.Cleanup(func() { endUser(t) })
@@ -380,6 +382,14 @@ func TestPodmanRootless(t *testing.T) {
 			wantCode(t, tightlip(append(args, ".")...), 3)
 			nothingLeft(t, b)
 			enginetest.NoTracesIn(t, p.Dir, value)
+
+			b.Write("tightlip.yaml", []byte("version: 1\nssh: {default: {allow: [git@git.corp.example], known-hosts: known_hosts}}\n"))
+			b.Write("Dockerfile", []byte(base+"RUN --mount=type=ssh,required=true test -S $SSH_AUTH_SOCK && test -w $SSH_AUTH_SOCK\n"))
+			wantCode(t, tightlip(append(args, "--ssh", "default=key", ".")...), 0)
+			b.Write("Dockerfile", []byte(base+"RUN --mount=type=ssh,uid=5 true\n"))
+			r = tightlip(append(args, "--ssh", "default=key", ".")...)
+			wantCode(t, r, 2)
+			wantText(t, r.Stderr, "another user takes root", "mode=0666")
 
 			b.Write("Dockerfile", []byte(strings.Replace(slow, "RUN --mount", "USER 5\nRUN --mount", 1)))
 			cmd := b.Command(enginetest.Binary(t), append(args, "-t", "slow", ".")...)

@@ -60,7 +60,7 @@ var recipes = []recipe{
     export GIT_CONFIG_VALUE_0="Authorization: Basic $(printf %s "ci:$TOKEN" | base64 -w0)"
     git clone --depth 1 https://git.corp.example/app.git'`},
 	{name: "git over SSH", tool: "git", shows: "hello from git", look: "cat app/hello",
-		script: `tightlip mint 'ssh-cert:git?key=file:~/.ssh/ca&ttl=10m' --env KEY --as-file --context . -- \
+		script: `tightlip mint 'ssh-cert:~/.ssh/ca?principals=git&ttl=10m' --env KEY --as-file --context . -- \
     sh -c 'export GIT_SSH_COMMAND="ssh -i $KEY"; git archive --prefix=app/ --remote=git@git.corp.example:app.git HEAD | tar -x'`},
 
 	{name: "pip, with a URL in the requirements", tool: "pip", leaks: "requirements.txt",

@@ -26,14 +26,26 @@ type AWS struct {
 	Variable string // what follows AWS_ENDPOINT_URL_: "SECRETS_MANAGER"
 }
 
-// Client returns a client that signs its calls, for a region; empty: the configured one. Credentials are found as all of Amazon's tools do.
-func (a AWS) Client(ctx context.Context, o Options, region string) (*web.Client, error) {
+// Keys are credentials of AWS, such as those of a role that was assumed.
+type Keys struct {
+	ID            string
+	Secret, Token secret.Value
+}
+
+// Client returns a client that signs its calls, for a region; empty: the configured one. Credentials are found as all of Amazon's tools do,
+// unless there are keys.
+func (a AWS) Client(ctx context.Context, o Options, region string, with *Keys) (*web.Client, error) {
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region))
 	if err != nil {
 		return nil, awsSetup(ctx, "the configuration of AWS cannot be read", "aws configure list")
 	}
 	if !isName(cfg.Region) {
 		return nil, &secret.ResolveError{Problem: "no region of AWS is set, or it is none", Try: "add ?region=NAME or export AWS_REGION=NAME"}
+	}
+	if with != nil {
+		cfg.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: with.ID, SecretAccessKey: string(with.Secret.Open()), SessionToken: string(with.Token.Open())}, nil
+		})
 	}
 	keys, err := cfg.Credentials.Retrieve(ctx)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 func Example() {
-	_, err := cloud.AWS{Who: "AWS STS", Name: "sts", Variable: "STS"}.Client(context.Background(), cloud.Options{}, "corp.example/")
+	_, err := cloud.AWS{Who: "AWS STS", Name: "sts", Variable: "STS"}.Client(context.Background(), cloud.Options{}, "corp.example/", nil)
 	if re, ok := errors.AsType[*secret.ResolveError](err); ok {
 		fmt.Println(re.Error())
 		fmt.Println(re.Hint())

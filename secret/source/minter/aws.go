@@ -23,7 +23,7 @@ var awsSTS = &kind{
 	scheme:  "aws-sts",
 	form:    "aws-sts:ROLE_ARN#FORMAT",
 	what:    "credentials of a role of AWS",
-	example: "aws-sts:arn:aws:iam::123456789012:role/ci?ttl=15m&policy=file:policy.json",
+	example: "aws-sts:arn:aws:iam::123456789012:role/ci?duration=15m&policy=file:policy.json",
 	about: secret.MintAbout{
 		Grade: secret.GradeA, Least: 15 * time.Minute, Default: 15 * time.Minute,
 		Narrow: "the role; policy= to a part of what it may do",
@@ -31,11 +31,11 @@ var awsSTS = &kind{
 	path:    "the ARN of a role",
 	keys:    []string{"policy", "external-id", "region"},
 	parents: []string{"policy"},
-	life:    "ttl",
+	life:    "duration",
 	longest: 12 * time.Hour,
 	fields:  []string{"credentials", "env", "json"},
 	check: func(o *order) error {
-		if !strings.HasPrefix(o.Path, "arn:") || !strings.Contains(o.Path, ":role/") {
+		if !isRole(o.Path) {
 			return o.wrong("what follows aws-sts: is not the ARN of a role", "")
 		}
 		return nil
@@ -49,20 +49,20 @@ var awsCodeArtifact = &kind{
 	scheme:  "codeartifact",
 	form:    "codeartifact:DOMAIN/OWNER_ACCOUNT",
 	what:    "a token for the package repositories of AWS CodeArtifact",
-	example: "codeartifact:acme/123456789012?ttl=15m",
+	example: "codeartifact:acme/123456789012?duration=15m&role=arn:aws:iam::123456789012:role/ci",
 	about: secret.MintAbout{
 		Grade: secret.GradeB, Least: 15 * time.Minute, Default: 15 * time.Minute,
-		Narrow: "by what who asks may do: let AWS_PROFILE assume a role that reads",
+		Narrow: "role= to what a role may do that is assumed for it",
 	},
 	path:    "a domain and the account that owns it, as DOMAIN/OWNER",
-	keys:    []string{"region"},
-	life:    "ttl",
+	keys:    []string{"region", "role"},
+	life:    "duration",
 	longest: 12 * time.Hour,
 	check: func(o *order) error {
 		if domain, owner, ok := strings.Cut(o.Path, "/"); !ok || domain == "" || len(owner) != 12 || strings.Trim(owner, "0123456789") != "" {
 			return o.wrong("what follows codeartifact: is not DOMAIN/OWNER_ACCOUNT", "")
 		}
-		return nil
+		return o.checkRole()
 	},
 	mint: mintCodeArtifact,
 }
@@ -75,22 +75,45 @@ var awsECR = &kind{
 	example: "ecr:123456789012?region=eu-west-1",
 	about: secret.MintAbout{
 		Grade: secret.GradeC, Default: 12 * time.Hour,
-		Narrow: "by what who asks may do: let AWS_PROFILE assume a role that reads",
+		Narrow: "role= to what a role may do that is assumed for it",
 	},
 	path:   "the account whose registry it is",
-	keys:   []string{"region"},
+	keys:   []string{"region", "role"},
 	fields: []string{"password", "docker"},
 	check: func(o *order) error {
 		if len(o.Path) != 12 || strings.Trim(o.Path, "0123456789") != "" {
 			return o.wrong("what follows ecr: is not the number of an account", "")
 		}
-		return nil
+		return o.checkRole()
 	},
 	mint: mintECR,
 }
 
+// aws is a client with the credentials that are found, or those of the role that they assume.
 func (o *order) aws(ctx context.Context, service cloud.AWS) (*web.Client, error) {
-	return service.Client(ctx, o.cloud(), o.Get("region"))
+	role := o.Get("role")
+	if role == "" {
+		return service.Client(ctx, o.cloud(), o.Get("region"), nil)
+	}
+	// A role that is assumed by a role gives an hour at most.
+	answer, err := o.assume(ctx, role, max(awsSTS.about.Least, min(o.life, time.Hour)))
+	if err != nil {
+		return nil, err
+	}
+	c := answer.Credentials
+	return service.Client(ctx, o.cloud(), o.Get("region"), &cloud.Keys{ID: c.AccessKeyID, Secret: c.SecretAccessKey.Value, Token: c.SessionToken.Value})
+}
+
+// checkRole looks at role=, which kinds that need no role may have.
+func (o *order) checkRole() error {
+	if role := o.Get("role"); role != "" && !isRole(role) {
+		return o.wrong("role= of "+o.kind.scheme+": is not the ARN of a role", "role=arn:aws:iam::ACCOUNT:role/NAME")
+	}
+	return nil
+}
+
+func isRole(arn string) bool {
+	return strings.HasPrefix(arn, "arn:") && strings.Contains(arn, ":role/")
 }
 
 // stsAnswer is what of an AssumeRoleResponse matters.
@@ -104,13 +127,22 @@ type stsAnswer struct {
 }
 
 func mintSTS(ctx context.Context, o *order) (*credential, error) {
-	client, err := o.aws(ctx, cloud.AWS{Who: "AWS STS", Name: "sts", Variable: "STS"})
+	answer, err := o.assume(ctx, o.Path, o.life)
+	if err != nil {
+		return nil, err
+	}
+	return &credential{value: answer.format(o.Field), expires: answer.Credentials.Expiration}, nil
+}
+
+// assume makes a session of a role.
+func (o *order) assume(ctx context.Context, role string, life time.Duration) (*stsAnswer, error) {
+	client, err := cloud.AWS{Who: "AWS STS", Name: "sts", Variable: "STS"}.Client(ctx, o.cloud(), o.Get("region"), nil)
 	if err != nil {
 		return nil, err
 	}
 	form := url.Values{
-		"Action": {"AssumeRole"}, "Version": {"2011-06-15"}, "RoleArn": {o.Path}, "RoleSessionName": {o.name},
-		"DurationSeconds": {strconv.Itoa(int(o.life.Seconds()))},
+		"Action": {"AssumeRole"}, "Version": {"2011-06-15"}, "RoleArn": {role}, "RoleSessionName": {o.name},
+		"DurationSeconds": {strconv.Itoa(int(life.Seconds()))},
 	}
 	if o.Get("policy") != "" {
 		form.Set("Policy", text(o.values["policy"]))
@@ -119,7 +151,7 @@ func mintSTS(ctx context.Context, o *order) (*credential, error) {
 		form.Set("ExternalId", id)
 	}
 	var body []byte
-	if err := client.Do(ctx, web.Call{Method: http.MethodPost, Path: "/", Form: form, Into: &body, Once: true, Needs: "sts:AssumeRole on " + o.Path}); err != nil {
+	if err := client.Do(ctx, web.Call{Method: http.MethodPost, Path: "/", Form: form, Into: &body, Once: true, Needs: "sts:AssumeRole on " + role}); err != nil {
 		return nil, err
 	}
 	defer clear(body)
@@ -127,7 +159,7 @@ func mintSTS(ctx context.Context, o *order) (*credential, error) {
 	if xml.Unmarshal(body, &answer) != nil || answer.Credentials.SecretAccessKey.Len() == 0 { // its error quotes what it could not read
 		return nil, web.ErrMalformed
 	}
-	return &credential{value: answer.format(o.Field), expires: answer.Credentials.Expiration}, nil
+	return &answer, nil
 }
 
 // format is the file that programs find: ~/.aws/credentials, variables, or what a credential_process prints.

@@ -33,14 +33,19 @@ func TestAWS(t *testing.T) {
 	}{
 		"sts": {
 			role + "?policy=env:POLICY", 15 * time.Minute, `(?m)^\[default\]\naws_access_key_id = AS\w+\naws_secret_access_key = \w+\naws_session_token = (\w+)$`,
-			[]string{other, role + "?policy=env:NOT", role + "?ttl=12h"},
+			[]string{other, role + "?policy=env:NOT", role + "?duration=12h"},
 			"aws-sts: making a credential: AWS STS answered 403 Forbidden: needs sts:AssumeRole on arn:aws:iam::123456789012:role/other",
 		},
-		"sts as variables": {role + "?ttl=1h#env", time.Hour, `(?m)^AWS_SESSION_TOKEN=(\w+)$`, []string{other}, ""},
+		"sts as variables": {role + "?duration=1h#env", time.Hour, `(?m)^AWS_SESSION_TOKEN=(\w+)$`, []string{other}, ""},
 		"sts as JSON":      {role + "#json", 15 * time.Minute, `"SessionToken":"(\w+)"`, []string{other}, ""},
 		"codeartifact": {
-			"codeartifact:acme/123456789012?ttl=20m", 20 * time.Minute, `^(\w+)$`, []string{"codeartifact:other/123456789012"},
+			"codeartifact:acme/123456789012?duration=20m", 20 * time.Minute, `^(\w+)$`, []string{"codeartifact:other/123456789012"},
 			"codeartifact: making a credential: AWS CodeArtifact answered 404 Not Found: ResourceNotFoundException",
+		},
+		"codeartifact by a role": {
+			"codeartifact:acme/123456789012?duration=12h&role=arn:aws:iam::123456789012:role/ci", 12 * time.Hour, `^(\w+)$`,
+			[]string{"codeartifact:acme/123456789012?role=arn:aws:iam::123456789012:role/other"},
+			"codeartifact: making a credential: AWS STS answered 403 Forbidden: needs sts:AssumeRole on arn:aws:iam::123456789012:role/other",
 		},
 		"ecr": {
 			"ecr:123456789012", 12 * time.Hour, `^(\w+)$`, []string{"ecr:210987654321"},

@@ -17,7 +17,7 @@ func Example() {
 	// A vault-lease:PATH#FIELD
 	// A openbao-token:ROLE?policies=NAME,NAME
 	// A openbao-lease:PATH#FIELD
-	// A ssh-cert:PRINCIPAL,PRINCIPAL?key=REFERENCE_TO_CA_KEY
+	// A ssh-cert:CA_KEY?principals=NAME,NAME
 	// B gitea:https://HOST?user=NAME&token=REFERENCE&scopes=read:repository
 	// A oauth2:TOKEN_URL?client-id=ID&client-secret=REFERENCE&scope=SCOPE+SCOPE&issuer=URL
 	// A token-exchange:TOKEN_URL?subject=REFERENCE&subject-type=TYPE&audience=NAME&scope=SCOPE+SCOPE

@@ -49,6 +49,7 @@ type kind struct {
 	needs   []string      // keys that have to be there
 	keys    []string      // others
 	parents []string      // those of both that are references to other secrets; it gets their values
+	file    string        // the one of them whose file the path may be instead; empty: none
 	life    string        // the key that asks for a lifetime; empty: that cannot be asked for
 	longest time.Duration // that can be asked for; 0: there is no bound
 	fields  []string      // what may follow the #; none: nothing
@@ -138,7 +139,7 @@ func (m *minter) order(ref secret.Ref) (*order, error) {
 		return nil, err
 	}
 	for _, key := range k.parents {
-		if _, err := parts.Ref(key); err != nil {
+		if _, err := o.parent(key); err != nil {
 			return nil, err
 		}
 	}
@@ -151,7 +152,9 @@ func (m *minter) order(ref secret.Ref) (*order, error) {
 // complete finds what a reference lacks.
 func (o *order) complete() error {
 	switch k := o.kind; {
-	case k.path != "" && o.Path == "":
+	case k.file != "" && (o.Path == "") == (o.Get(k.file) == ""):
+		return o.wrong("a reference to "+k.scheme+": needs "+k.path+", or "+k.file+"=REFERENCE", "")
+	case k.file == "" && k.path != "" && o.Path == "":
 		return o.wrong("a reference to "+k.scheme+": needs "+k.path, "")
 	case o.Field != "" && len(k.fields) == 0:
 		return o.wrong("nothing can follow a # in a reference to "+k.scheme+":", "write %23 for a # within it")
@@ -164,6 +167,14 @@ func (o *order) complete() error {
 		}
 	}
 	return nil
+}
+
+// parent is the reference to another secret that a key is, or the path stands for; the zero Ref if there is none.
+func (o *order) parent(key string) (secret.Ref, error) {
+	if key != o.kind.file || o.Path == "" {
+		return o.Ref(key)
+	}
+	return secret.ParseRef(secret.SchemeFile + ":" + strings.NewReplacer(`\`, `\\`, "#", `\#`).Replace(o.Path))
 }
 
 // wrong is an error that quotes nothing of a reference.
@@ -225,7 +236,7 @@ func (m *minter) prepare(ctx context.Context, ref secret.Ref, name string) (*ord
 	}
 	o.name = name
 	for _, key := range m.kind.parents {
-		parent, err := o.Ref(key)
+		parent, err := o.parent(key)
 		if err != nil || parent.IsZero() {
 			continue // order has seen that it can be read
 		}

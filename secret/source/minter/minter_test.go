@@ -54,15 +54,18 @@ func parse(t *testing.T, text string) secret.Ref {
 // TestWrongReferences has what each kind refuses before it reaches anything.
 func TestWrongReferences(t *testing.T) {
 	for text, want := range map[string]string{
-		"ssh-cert:git":                                                                 "a reference to ssh-cert: needs key=",
-		"ssh-cert:?key=env:CA":                                                         "a reference to ssh-cert: needs the principals, which are the names that servers know",
-		"ssh-cert:git,?key=env:CA":                                                     "a principal of ssh-cert: is empty",
-		"ssh-cert:git?key=CA":                                                          "key= of ssh-cert: is no reference",
-		"ssh-cert:git?key=env:CA#cert":                                                 "nothing can follow a # in a reference to ssh-cert:",
-		"ssh-cert:git?key=env:CA&ttl=1s":                                               "ssh-cert: makes nothing that lives for less than 10s",
-		"ssh-cert:git?key=env:CA&ttl=9999h":                                            "ssh-cert: makes nothing that lives for more than 24h0m0s",
-		"ssh-cert:git?key=env:CA&source-address=here":                                  "source-address= of ssh-cert: is no list of networks",
-		"ssh-cert:git?key=env:CA&source-address=::/99":                                 "",
+		"ssh-cert:git":                                                                 "a reference to ssh-cert: needs principals=",
+		"ssh-cert:?principals=git":                                                     "a reference to ssh-cert: needs the file of the authority's key, or key=REFERENCE",
+		"ssh-cert:ca?principals=git&key=env:CA":                                        "a reference to ssh-cert: needs the file of the authority's key, or key=REFERENCE",
+		"ssh-cert:ca?principals=git":                                                   "",
+		"ssh-cert:?key=env:CA":                                                         "a reference to ssh-cert: needs principals=",
+		"ssh-cert:?principals=git,&key=env:CA":                                         "a principal of ssh-cert: is empty",
+		"ssh-cert:?principals=git&key=CA":                                              "key= of ssh-cert: is no reference",
+		"ssh-cert:?principals=git&key=env:CA#cert":                                     "nothing can follow a # in a reference to ssh-cert:",
+		"ssh-cert:?principals=git&key=env:CA&ttl=1s":                                   "ssh-cert: makes nothing that lives for less than 10s",
+		"ssh-cert:?principals=git&key=env:CA&ttl=9999h":                                "ssh-cert: makes nothing that lives for more than 24h0m0s",
+		"ssh-cert:?principals=git&key=env:CA&source-address=here":                      "source-address= of ssh-cert: is no list of networks",
+		"ssh-cert:?principals=git&key=env:CA&source-address=::/99":                     "",
 		"gitea:https://git.corp.example?user=ci&token=env:T":                           "a reference to gitea: needs scopes=",
 		"gitea:https://git.corp.example?user=ci&token=env:T&scopes=a,":                 "scopes= of gitea: has an empty scope",
 		"gitea:http://git.corp.example?user=ci&token=env:T&scopes=a":                   "the address of Gitea is not encrypted: only this machine's may begin with http",
@@ -107,11 +110,11 @@ func TestWrongReferences(t *testing.T) {
 
 // TestParents has references to credentials that are not there.
 func TestParents(t *testing.T) {
-	m, r := minterOf(t, parents{"EMPTY": nil}, "ssh-cert:git?key=env:NONE")
+	m, r := minterOf(t, parents{"EMPTY": nil}, "ssh-cert:?principals=git&key=env:NONE")
 	if _, err := m.Mint(t.Context(), r, "x"); !errors.Is(err, secret.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := m.Mint(t.Context(), parse(t, "ssh-cert:git?key=env:EMPTY"), "x"); !errors.Is(err, secret.ErrEmpty) {
+	if _, err := m.Mint(t.Context(), parse(t, "ssh-cert:?principals=git&key=env:EMPTY"), "x"); !errors.Is(err, secret.ErrEmpty) {
 		t.Errorf("got %v", err)
 	}
 }

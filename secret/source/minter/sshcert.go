@@ -8,7 +8,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/tightlip/tightlip/secret"
@@ -21,17 +20,18 @@ import (
 // there, without a KEY-cert.pub beside it.
 var sshCert = &kind{
 	scheme:  "ssh-cert",
-	form:    "ssh-cert:PRINCIPAL,PRINCIPAL?key=REFERENCE_TO_CA_KEY",
+	form:    "ssh-cert:CA_KEY?principals=NAME,NAME",
 	what:    "a new SSH key with a certificate by your authority",
-	example: "ssh-cert:git?key=file:~/.ssh/ca&ttl=10m",
+	example: "ssh-cert:~/.ssh/ca?principals=git&ttl=10m",
 	about: secret.MintAbout{
 		Grade: secret.GradeA, Least: 10 * time.Second, Default: 10 * time.Minute,
 		Narrow: "the principals; force-command= to one command, source-address= to networks; extensions= lists what else a session may, such as permit-pty",
 	},
-	path:    "the principals, which are the names that servers know",
-	needs:   []string{"key"},
-	keys:    []string{"force-command", "source-address", "extensions"},
+	path:    "the file of the authority's key",
+	needs:   []string{"principals"},
+	keys:    []string{"key", "force-command", "source-address", "extensions"},
 	parents: []string{"key"},
+	file:    "key",
 	life:    "ttl",
 	longest: 24 * time.Hour,
 	check:   checkSSHCert,
@@ -40,7 +40,7 @@ var sshCert = &kind{
 
 // checkSSHCert refuses what sshd would: with a source-address that it cannot read, it lets nobody in.
 func checkSSHCert(o *order) error {
-	for _, principal := range strings.Split(o.Path, ",") {
+	for _, principal := range o.List("principals") {
 		if principal == "" {
 			return o.wrong("a principal of ssh-cert: is empty", "")
 		}
@@ -74,7 +74,7 @@ func mintSSHCert(_ context.Context, o *order) (*credential, error) {
 	expires := now.Add(o.life).Truncate(time.Second)
 	cert := &ssh.Certificate{
 		Key: signer.PublicKey(), Serial: serial(), CertType: ssh.UserCert, KeyId: o.name,
-		ValidPrincipals: strings.Split(o.Path, ","),
+		ValidPrincipals: o.List("principals"),
 		ValidAfter:      uint64(now.Add(-sshSkew).Unix()), ValidBefore: uint64(expires.Unix()),
 		Permissions: ssh.Permissions{CriticalOptions: map[string]string{}, Extensions: map[string]string{}},
 	}
@@ -97,9 +97,10 @@ func sshAuthority(o *order) (ssh.Signer, error) {
 	if err == nil {
 		return authority, nil
 	}
-	re := &secret.ResolveError{Ref: o.ref, Problem: "ssh-cert: " + o.Get("key") + " is no private key of SSH", Try: "make one with ssh-keygen -t ed25519 -f ca", Err: err}
+	key, _ := o.parent("key") // it was read before
+	re := &secret.ResolveError{Ref: o.ref, Problem: "ssh-cert: " + key.String() + " is no private key of SSH", Try: "make one with ssh-keygen -t ed25519 -f ca", Err: err}
 	if _, ok := errors.AsType[*ssh.PassphraseMissingError](err); ok {
-		re.Problem, re.Try = "ssh-cert: "+o.Get("key")+" has a passphrase", "give it a key without one, from a store: key=cmd:pass%20show%20ca"
+		re.Problem, re.Try = "ssh-cert: "+key.String()+" has a passphrase", "give it a key without one, from a store: key=cmd:pass%20show%20ca"
 	}
 	return nil, re
 }

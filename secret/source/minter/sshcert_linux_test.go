@@ -98,12 +98,12 @@ func TestSSHCert(t *testing.T) {
 	s := startSSHServer(t)
 	p := parents{"CA": s.authority, "NOT": secrettest.Canary(t)}
 	secrettest.MinterContract(t, func(t *testing.T) secrettest.MinterFixture {
-		m, r := minterOf(t, p, "ssh-cert:root?key=env:CA&ttl=5m")
+		m, r := minterOf(t, p, "ssh-cert:?principals=root&key=env:CA&ttl=5m")
 		return secrettest.MinterFixture{
 			Minter: m, Ref: r, Life: 5 * time.Minute,
 			Works:   func(t *testing.T, v secret.Value) bool { return s.login(t, v) == "let in" },
 			Parents: p.values(),
-			Broken:  broken(t, "ssh-cert:root?key=env:NOT", "ssh-cert:root?key=env:NONE"),
+			Broken:  broken(t, "ssh-cert:?principals=root&key=env:NOT", "ssh-cert:root?key=env:NONE"),
 		}
 	})
 }
@@ -113,13 +113,13 @@ func TestSSHCertOptions(t *testing.T) {
 	s := startSSHServer(t)
 	p := parents{"CA": s.authority}
 	for text, want := range map[string]string{
-		"ssh-cert:root?key=env:CA":                                      "let in",
-		"ssh-cert:git,root?key=env:CA":                                  "let in",
-		"ssh-cert:git?key=env:CA":                                       "",
-		"ssh-cert:root?key=env:CA&force-command=echo%20forced":          "forced",
-		"ssh-cert:root?key=env:CA&source-address=127.0.0.1":             "let in",
-		"ssh-cert:root?key=env:CA&source-address=192.0.2.0/24,::1/128":  "",
-		"ssh-cert:root?key=env:CA&extensions=permit-pty,permit-user-rc": "let in",
+		"ssh-cert:?principals=root&key=env:CA":                                      "let in",
+		"ssh-cert:?principals=git,root&key=env:CA":                                  "let in",
+		"ssh-cert:?principals=git&key=env:CA":                                       "",
+		"ssh-cert:?principals=root&key=env:CA&force-command=echo%20forced":          "forced",
+		"ssh-cert:?principals=root&key=env:CA&source-address=127.0.0.1":             "let in",
+		"ssh-cert:?principals=root&key=env:CA&source-address=192.0.2.0/24,::1/128":  "",
+		"ssh-cert:?principals=root&key=env:CA&extensions=permit-pty,permit-user-rc": "let in",
 	} {
 		m, r := minterOf(t, p, text)
 		lease, err := m.Mint(t.Context(), r, "tightlip-name")
@@ -147,7 +147,7 @@ func (s *sshServer) certificate(t *testing.T, key secret.Value) string {
 func TestSSHCertExpires(t *testing.T) {
 	t.Parallel()
 	s := startSSHServer(t)
-	m, r := minterOf(t, parents{"CA": s.authority}, "ssh-cert:root?key=env:CA&ttl=10s")
+	m, r := minterOf(t, parents{"CA": s.authority}, "ssh-cert:?principals=root&key=env:CA&ttl=10s")
 	lease, err := m.Resolve(t.Context(), r)
 	if err != nil || s.login(t, lease.Value) != "let in" {
 		t.Fatalf("the certificate does not work: %v", err)
@@ -164,7 +164,7 @@ func TestSSHAuthorities(t *testing.T) {
 	for _, args := range [][]string{{"-t", "rsa", "-b", "2048"}, {"-t", "ecdsa"}, {"-t", "rsa", "-b", "2048", "-m", "PEM"}} {
 		name := strings.Join(args, "")
 		s.run(t, "ssh-keygen", append(args, "-q", "-N", "", "-f", name)...)
-		m, r := minterOf(t, parents{"CA": s.read(t, name)}, "ssh-cert:git?key=env:CA")
+		m, r := minterOf(t, parents{"CA": s.read(t, name)}, "ssh-cert:?principals=git&key=env:CA")
 		lease, err := m.Resolve(t.Context(), r)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -177,7 +177,7 @@ func TestSSHAuthorities(t *testing.T) {
 	}
 	passphrase := secrettest.Canary(t)
 	s.run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", string(passphrase), "-f", "locked")
-	m, r := minterOf(t, parents{"CA": s.read(t, "locked")}, "ssh-cert:git?key=env:CA")
+	m, r := minterOf(t, parents{"CA": s.read(t, "locked")}, "ssh-cert:?principals=git&key=env:CA")
 	if _, err := m.Resolve(t.Context(), r); err == nil || err.Error() != "ssh-cert: env:CA has a passphrase" {
 		t.Errorf("got %v", err)
 	}

@@ -71,7 +71,7 @@ var awsParameters = kind{
 }
 
 func awsCall(ctx context.Context, r request, service cloud.AWS, call web.Call) error {
-	c, err := service.Client(ctx, r.cloud(), r.Or("region", arnRegion(r.Path)))
+	c, err := service.Client(ctx, r.cloud(), r.Or("region", arnRegion(r.Path)), nil)
 	if err != nil {
 		return err
 	}
