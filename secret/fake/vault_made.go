@@ -9,14 +9,15 @@ import (
 
 // made are the calls of auth/token, and of an engine for databases at database/, whose role is ci.
 func (v *Vault) made() map[string]func(*http.Request) Answer {
-	return map[string]func(*http.Request) Answer{
-		"POST /v1/auth/token/create":          v.authorized(v.createToken),
-		"POST /v1/auth/token/create/{role}":   v.authorized(v.createToken),
-		"POST /v1/auth/token/lookup-accessor": v.authorized(v.lookupAccessor),
-		"POST /v1/auth/token/revoke-accessor": v.authorized(v.revokeAccessor),
-		"POST /v1/sys/leases/lookup":          v.authorized(v.lookupLease),
-		"GET /v1/database/creds/{role}":       v.authorized(v.createUser),
+	calls := map[string]func(*http.Request) Answer{"GET /v1/database/creds/{role}": v.authorized(v.createUser)}
+	for path, call := range map[string]func(*http.Request, Token) Answer{
+		"auth/token/create": v.createToken, "auth/token/create/{role}": v.createToken, "auth/token/lookup-accessor": v.lookupAccessor,
+		"auth/token/revoke-accessor": v.revokeAccessor, "sys/leases/lookup": v.lookupLease, "sys/leases/revoke/{id...}": v.revokeLeaseAt,
+	} {
+		calls["POST /v1/"+path] = v.authorized(call)
+		calls["PUT /v1/"+path] = v.authorized(call)
 	}
+	return calls
 }
 
 // createToken makes a child, which dies with its parent.
@@ -63,6 +64,12 @@ func (v *Vault) lookupLease(r *http.Request, _ Token) Answer {
 		return v.Refuse(http.StatusBadRequest, "invalid lease")
 	}
 	return OK(map[string]any{"data": map[string]any{"id": t.ID, "renewable": true, "ttl": int(t.Expires.Sub(v.Now()).Seconds())}})
+}
+
+// revokeLeaseAt is what Vault's own client sends.
+func (v *Vault) revokeLeaseAt(r *http.Request, _ Token) Answer {
+	v.Revoke(func(t Token) bool { return t.ID == r.PathValue("id") })
+	return Answer{Status: http.StatusNoContent}
 }
 
 // createUser makes a user of the database, who goes with the token that asked.
