@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tightlip/tightlip/build"
@@ -24,6 +25,7 @@ type issuer struct {
 	deaf   bool // a value works on after it was revoked
 	down   bool
 	values []string
+	mu     sync.Mutex // leases end at the same time
 	alive  map[string]bool
 }
 
@@ -47,8 +49,8 @@ func (i *issuer) Mint(context.Context, secret.Ref, string) (*secret.Lease, error
 	i.alive[value] = true
 	return &secret.Lease{
 		Value: secret.NewValue([]byte(value)), ID: fmt.Sprintf("lease %d", len(i.values)),
-		Revoke: func(context.Context) error { i.alive[value] = i.deaf; return nil },
-		Alive:  func(context.Context) (bool, error) { return i.alive[value], nil },
+		Revoke: func(context.Context) error { i.mu.Lock(); defer i.mu.Unlock(); i.alive[value] = i.deaf; return nil },
+		Alive:  func(context.Context) (bool, error) { i.mu.Lock(); defer i.mu.Unlock(); return i.alive[value], nil },
 	}, nil
 }
 
