@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -291,6 +292,28 @@ func TestProveUnread(t *testing.T) {
 	p = prove(t, dir, value, proof.Options{Skip: []string{"usr/*/*.gz"}})
 	if p.Verdict != proof.Clean || len(p.Skipped) != 1 {
 		t.Errorf("with a skip: got %+v", p)
+	}
+}
+
+// TestSkipInFolder has files that cannot be read in a folder, where each is a blob of its own.
+func TestSkipInFolder(t *testing.T) {
+	dir := t.TempDir()
+	broken := string(gzipBytes(t, []byte("some content"))[:20])
+	for name, text := range map[string]string{"broken.gz": broken, "sub/a.tar": string(tarOf(t, "in/broken.gz", broken))} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755), os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	img, err := image.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	for patterns, want := range map[string]int{"": 2, "*.gz": 1, "sub/*": 1, "in/*": 2, "*.gz sub/a.tar": 0} {
+		p, err := proof.Prove(t.Context(), []image.Image{img}, needles(t, canary(t)), proof.Options{Skip: strings.Fields(patterns)})
+		if err != nil || len(p.Unread) != want || len(p.Skipped) != 2-want {
+			t.Errorf("%s: %+v, %v", patterns, p, err)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 
+	"github.com/tightlip/tightlip/finding"
 	"github.com/tightlip/tightlip/image"
 	"github.com/tightlip/tightlip/scan"
 )
@@ -86,9 +87,17 @@ func (v *visitor) Stream(p scan.Path) scan.Sink {
 	return s
 }
 
+// file is the outermost file on the way to p. In a folder, that is the blob itself.
+func (v *visitor) file(p scan.Path) string {
+	if v.blob.Kind == finding.InFile && !v.blob.MustUnpack {
+		return v.blob.Path
+	}
+	return p.File()
+}
+
 // Unread implements scan.Visitor.
 func (v *visitor) Unread(p scan.Path, why error) {
-	g := gap{blob: v.blob, file: p.File()}
+	g := gap{blob: v.blob, file: v.file(p)}
 	told := &v.unread
 	if v.search.options.skipped(g.file) {
 		told = &v.skipped
