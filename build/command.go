@@ -155,8 +155,11 @@ func (o *Outcome) searchContext(ctx context.Context, r *CommandRequest, open fun
 		return fmt.Errorf("searching %s: %w", r.Context, err)
 	}
 	o.Findings = o.Proof.Findings
-	if o.Proof.Verdict == proof.Leaked {
+	switch o.Proof.Verdict {
+	case proof.Clean:
+		return nil
+	case proof.Leaked:
 		return ErrInContext
 	}
-	return o.refusal(&Request{Prove: ProveStrict})
+	return ErrContextUnread
 }

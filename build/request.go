@@ -211,6 +211,9 @@ var ErrLeaked = errors.New("a secret is in the image")
 // ErrInContext says that a secret is in what would be sent to a builder.
 var ErrInContext = errors.New("a secret is in the build context")
 
+// ErrContextUnread says that not all of what would be sent to a builder could be searched.
+var ErrContextUnread = errors.New("the build context could not be searched completely")
+
 // ErrRecorded says that a secret is in the engine's record of the build only: a step printed it.
 var ErrRecorded = errors.New("a secret was in the builder's record of the build, which is deleted now")
 

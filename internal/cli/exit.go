@@ -83,7 +83,7 @@ func (a *app) code(err error) int {
 			return exitFailed // of a step that ended with a code that means something else here
 		}
 		return failed.Code
-	case errors.Is(err, build.ErrUnproven), errors.Is(err, embedded.ErrNoRuntime), errors.Is(err, embedded.ErrNoIDs), errors.Is(err, embedded.ErrUnsupported),
+	case errors.Is(err, build.ErrUnproven), errors.Is(err, build.ErrContextUnread), errors.Is(err, embedded.ErrNoRuntime), errors.Is(err, embedded.ErrNoIDs), errors.Is(err, embedded.ErrUnsupported),
 		errors.As(err, &usage), errors.As(err, &resolve), errors.As(err, &syntax), errors.As(err, &conf):
 		return exitUsage
 	case a.command == "build":
@@ -133,6 +133,8 @@ func hints(err error) []string {
 		add("mount the secret instead of deliver=build-arg, or build again once the issuer answers; tightlip reap revokes what is left")
 	case errors.Is(err, build.ErrPhantom), errors.Is(err, build.ErrTicket):
 		add("remove the file in the same RUN, or write it to a mount; --allow-phantom names the image all the same")
+	case errors.Is(err, build.ErrContextUnread):
+		add("--prove-skip PATTERN lets a file be unread, .dockerignore leaves it out of the context")
 	case errors.Is(err, build.ErrUnproven):
 		add("--prove-skip PATTERN lets a file be unread, --prove=warn names the image all the same")
 	}
