@@ -136,6 +136,7 @@ func TestCanaryCommands(t *testing.T) {
 		{"build", "--dry-run", "--secret", "id=npm,env=NPM_TOKEN", "--secret", "id=other,src=secret.txt", "."},
 		{"build", "--engine", "embedded", "--call", "outline", "--secret", "id=npm,env=NPM_TOKEN", "."},
 		{"build", "--engine", "embedded", "--check", "--secret", "id=npm,env=NPM_TOKEN", "."},
+		{"run", "--secret", "id=npm,from=env:NPM_TOKEN,env=TOKEN", "--secret", "id=f,src=secret.txt,file=FILE", "--", "sh", "-c", `cat "$FILE"; printf %s "$TOKEN" | tee /dev/stderr | base64; od -An -v -tx1 "$FILE" | tr -d ' \n'`},
 		{"engine", "prune"},
 		{"engine", "prune", "--all"},
 		{"version"},
@@ -167,6 +168,11 @@ func TestCanaryMistakes(t *testing.T) {
 		{"build", "--secret", value, "."},
 		{"build", "--secret", "id=npm,type=" + value, "."},
 		{"build", "--secret", "id=npm,rebuild=" + value, "."},
+		{"run", "--secret", "id=npm,from=" + value + ",env=TOKEN", "--", "true"},
+		{"run", "--secret", "id=npm," + value, "--", "true"},
+		{"run", "--secret", value, "--", "true"},
+		{"run", "--secret", `"` + value, "--", "true"},
+		{"mint", value, "--", "true"},
 	} {
 		r := b.Tightlip(args...)
 		wantCode(t, r, 2)
