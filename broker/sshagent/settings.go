@@ -18,6 +18,7 @@ type Settings struct {
 	Allow      []string // user@host or user@host:port; at least one
 	KnownHosts []string // files with the keys of these hosts; empty: DefaultKnownHosts
 	Keys       []string // fingerprints of the keys that may be used (SHA256:…); empty: all
+	Secret     string   // id of the secret that is the agent's only key; empty: the keys of the flag, or of the user's agent
 }
 
 // Policy reads the host keys and makes the policy. All that is wrong is reported at once, each thing as a [*PolicyError] in the joined error.

@@ -100,6 +100,12 @@ func (f *brokerFlags) agents(cfg *config.Config, r *build.Request) error {
 	r.SSHPolicy = map[string]sshagent.Settings{}
 	for _, a := range cfg.Agents {
 		r.SSHPolicy[a.ID] = a.Settings
+		if a.Secret == "" || r.Rehearse || !hasAgent(r, a.ID) {
+			continue
+		}
+		if err := addRoutes(cfg, r, a.Secret); err != nil { // the secret itself, if no flag gave it
+			return err
+		}
 	}
 	flags := map[string]bool{}
 	for _, text := range f.sshAllow {
@@ -115,11 +121,16 @@ func (f *brokerFlags) agents(cfg *config.Config, r *build.Request) error {
 		r.SSHPolicy[id] = s
 	}
 	for id := range flags {
-		if !slices.ContainsFunc(r.SSH, func(s string) bool { name, _, _ := strings.Cut(s, "="); return name == id }) {
+		if !hasAgent(r, id) {
 			return usageError(fmt.Errorf("--ssh-allow: the build has no SSH agent %s", id), "--ssh "+id)
 		}
 	}
 	return nil
+}
+
+// hasAgent tells whether the build has an SSH agent with an id.
+func hasAgent(r *build.Request, id string) bool {
+	return slices.ContainsFunc(r.SSH, func(s string) bool { name, _, _ := strings.Cut(s, "="); return name == id })
 }
 
 // showAgent tells of what an SSH agent refused: ssh itself only hears a no.

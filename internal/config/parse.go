@@ -234,7 +234,7 @@ func (p *parser) brokerSection(node *yaml.Node) {
 func (p *parser) sshSection(node *yaml.Node) {
 	p.mapping(node, "ssh", nil, func(id string, key, v *yaml.Node) {
 		a := Agent{ID: id, Origin: p.at(key)}
-		p.mapping(v, "the SSH agent "+id, []string{"allow", "known-hosts", "keys"}, func(name string, _, v *yaml.Node) {
+		p.mapping(v, "the SSH agent "+id, []string{"allow", "known-hosts", "keys", "secret"}, func(name string, _, v *yaml.Node) {
 			list := p.words(name, v)
 			switch name {
 			case "allow":
@@ -243,6 +243,12 @@ func (p *parser) sshSection(node *yaml.Node) {
 				a.KnownHosts = list
 			case "keys":
 				a.Keys = list
+			case "secret":
+				if len(list) != 1 {
+					p.fail(v, "secret must be the id of one", "")
+					return
+				}
+				a.Secret = list[0]
 			}
 		})
 		p.agents = append(p.agents, a)

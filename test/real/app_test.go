@@ -176,8 +176,27 @@ func TestApp(t *testing.T) {
 			}
 			if e.name != "buildah" { // it is podman's code
 				s.brokered(t, e, args)
+				s.mintedAgent(t, e)
 			}
 		})
+	}
+}
+
+// mintedAgent has a step log in with a key that was made for it, by an agent.
+func (s *servers) mintedAgent(t *testing.T, e engine) {
+	t.Helper()
+	b := e.box
+	b.Write("tightlip.yaml", fmt.Appendf(nil, "version: 1\nsecrets:\n  host: {from: %q}\nssh:\n  default: {secret: host}\n",
+		"ssh-cert:"+filepath.Join(s.dir, "authority")+"?principals=root&ttl=10m"))
+	b.Write("agent/known_hosts", s.knownHosts(t))
+	b.Write("agent/Dockerfile", fmt.Appendf(nil, "FROM acme-base\nCOPY known_hosts /root/.ssh/known_hosts\n"+
+		"RUN --mount=type=ssh,required=true ssh-add -l | grep -c CERT && git ls-remote ssh://root@%s%s HEAD\n", s.ssh, filepath.Join(s.dir, "git/repo.git")))
+	r := b.Tightlip(slices.Concat([]string{"build", "--engine", e.name, "--progress", "plain", "--no-cache", "--allow-source", "ssh-cert", "-t", "agent", "--ssh", "default"}, e.flags, []string{"agent"})...)
+	if r.Code != 0 || !strings.Contains(r.Stderr, "lease of host (tightlip-") || !strings.Contains(r.Stderr, "proven: host nowhere in the image") {
+		t.Errorf("exit code %d:\n%s", r.Code, r.All())
+	}
+	if err := os.Remove(filepath.Join(b.Work, "tightlip.yaml")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -235,6 +235,10 @@ func (s *servers) startSSH(t *testing.T) {
 	if err := conformance.NewKey(host); err != nil {
 		t.Fatal(err)
 	}
+	if err := conformance.NewKey(filepath.Join(s.dir, "authority")); err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, "authority.pub", []byte(command(t, s.dir, "ssh-keygen", "-y", "-f", "authority")))
 	s.write(t, "authorized_keys", []byte(command(t, s.dir, "ssh-keygen", "-y", "-f", s.key)))
 	s.ssh = enginetest.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(s.ssh)
@@ -244,7 +248,8 @@ func (s *servers) startSSH(t *testing.T) {
 	config := s.write(t, "sshd_config", fmt.Appendf(nil, `ListenAddress 127.0.0.1
 Port %s
 HostKey %s
-AuthorizedKeysFile %s/authorized_keys
+AuthorizedKeysFile %[3]s/authorized_keys
+TrustedUserCAKeys %[3]s/authority.pub
 StrictModes no
 UsePAM no
 PasswordAuthentication no

@@ -171,7 +171,7 @@ func createSSH(specs []*buildflags.SSH, job build.Job) (session.Attachable, erro
 	if !job.Request.HasSSHPolicy() {
 		return bx.CreateSSH(specs)
 	}
-	agents, err := job.Request.Agents(job.AgentAudit)
+	agents, err := job.Agents()
 	if err != nil {
 		return nil, err
 	}

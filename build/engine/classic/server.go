@@ -50,7 +50,7 @@ func (e *Engine) startServer(ctx context.Context, job build.Job, files map[strin
 	if err != nil {
 		return nil, &build.UsageError{Err: err, Try: hint(err)}
 	}
-	agents, err := job.Request.Agents(job.AgentAudit)
+	agents, err := job.Agents()
 	if err != nil {
 		return nil, &build.UsageError{Err: err, Try: "--ssh default or --ssh ID=PATH of an agent's socket or a key without a passphrase"}
 	}

@@ -37,7 +37,7 @@ func (b *result) agentSockets(sockets map[string]translate.Socket) ([]string, er
 	if b.agentsContext() == "" {
 		return nil, nil
 	}
-	agents, err := b.job.Request.Agents(b.job.AgentAudit)
+	agents, err := b.job.Agents()
 	if err != nil || len(sockets) == 0 {
 		return nil, err
 	}
