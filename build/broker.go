@@ -105,6 +105,9 @@ func canBroker(e Engine, job Job) error {
 	return b.Brokers(job.Request)
 }
 
+// noNetwork is the --network with which no step has one.
+const noNetwork = "none"
+
 // Brokered are the options of a translation that leads steps through the broker, or rehearses; nil if the build does neither.
 func (j *Job) Brokered() *translate.Brokered {
 	switch {
@@ -113,7 +116,7 @@ func (j *Job) Brokered() *translate.Brokered {
 	case j.Broker == nil:
 		return nil
 	}
-	return &translate.Brokered{Uses: j.Broker.Uses, Sealed: j.Request.Sealed, Refused: gate.AsksForBuilder}
+	return &translate.Brokered{Uses: j.Broker.Uses, Sealed: j.Request.Sealed, Cut: j.Request.Network == noNetwork, Refused: gate.AsksForBuilder}
 }
 
 // AddStep tells the broker of a translated step, if that uses it.

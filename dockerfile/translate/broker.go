@@ -17,6 +17,7 @@ import (
 type Brokered struct {
 	Uses   func(id string) bool
 	Sealed func(id string) bool // steps with it lose their network
+	Cut    bool                 // steps have no network in any case, unless they ask for one
 	// Refused are ids that no step may mount, since they would be real; nil: none.
 	Refused func(id string) bool
 	// Rehearsal leads no step anywhere, and lets those that fail succeed.
@@ -112,7 +113,7 @@ func (t *translation) throughBroker(c *instructions.RunCommand, at []parser.Rang
 	sealed := slices.ContainsFunc(ids, t.o.Brokered.Sealed)
 	network := instructions.GetNetwork(c)
 	switch {
-	case !sealed || network == instructions.NetworkNone:
+	case !sealed || network == instructions.NetworkNone || network == instructions.NetworkDefault && t.o.Brokered.Cut:
 	case network != instructions.NetworkDefault:
 		return nil, nil, "", t.fail(at, fmt.Sprintf("the step is to have no network but the broker (seal), and asks for --network=%s", network), "the one or the other")
 	default:

@@ -159,6 +159,30 @@ RUN --mount=type=secret,id=npm ! wget -q -O /other `+other.URL+`/other && ! http
 	})
 }
 
+// TestBrokerSealAll: without a network for any step, engines seal that cannot take it from one.
+func TestBrokerSealAll(t *testing.T) {
+	onEachTool(t, func(t *testing.T, tool string, b *enginetest.Box, _ *enginetest.Podman) {
+		value := enginetest.PlainCanary()
+		o, other := newOrigin(t, "Bearer "+value), newOrigin(t, "")
+		b.Env["NPM_TOKEN"] = value
+		project(b, base+`RUN --mount=type=secret,id=npm wget -q -O /ours `+o.URL+`/ours
+RUN --mount=type=secret,id=npm ! wget -q -O /other `+other.URL+`/other && ! http_proxy= wget -q -O /direct `+o.URL+`/direct && test $(ls /sys/class/net | wc -w) = 1
+`)
+		args := []string{"build", "--engine", tool, "--progress", "plain", "--secret", "id=npm,env=NPM_TOKEN", "--broker", "npm=" + o.URL + ":bearer", "--seal", "-t", "sealed", "--network"}
+		if b.Env["BUILDAH_ISOLATION"] == "chroot" {
+			wantCode(t, b.Tightlip(append(args, "none", ".")...), 2)
+			return
+		}
+		wantCode(t, b.Tightlip(append(args, "default", ".")...), 2) // Debian 12's buildah
+		r := b.Tightlip(append(args, "none", ".")...)
+		wantCode(t, r, 0)
+		wantText(t, r.Stderr, "1 allowed with npm", other.URL+": 1 refused", "(the build is sealed")
+		if len(o.paths()) != 1 || len(other.paths()) != 0 {
+			t.Errorf("asked: %q, %q", o.paths(), other.paths())
+		}
+	})
+}
+
 // TestBrokerPhantom: a phantom in the image is found, with the line that wrote it.
 func TestBrokerPhantom(t *testing.T) {
 	onEach(t, func(t *testing.T, e engine) {

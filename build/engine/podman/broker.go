@@ -20,8 +20,8 @@ const networkFlag = 30
 
 // Brokers implements build.Brokers.
 func (e *Engine) Brokers(r *build.Request) error {
-	if !r.Rehearse && !e.info.atLeast(networkFlag) && slices.ContainsFunc(r.Secrets, func(s build.Secret) bool { return s.Seal }) {
-		return refuse("--engine docker or --engine embedded", "the buildah in this %s (%s) cannot take the network from one step (seal)", e.tool, e.info.buildah)
+	if !r.Rehearse && r.Network != "none" && !e.info.atLeast(networkFlag) && slices.ContainsFunc(r.Secrets, func(s build.Secret) bool { return s.Seal }) {
+		return refuse("--network none for all steps, --engine docker or --engine embedded", "the buildah in this %s (%s) cannot take the network from one step (seal)", e.tool, e.info.buildah)
 	}
 	if chroot() {
 		return refuse("unset BUILDAH_ISOLATION, or --engine embedded", "with BUILDAH_ISOLATION=chroot, steps have no network and no /dev of their own to reach the broker in")
