@@ -59,6 +59,16 @@ func Canary(t testing.TB) []byte {
 	return []byte("canary-" + randomText())
 }
 
+// Ref is a reference that is well-formed.
+func Ref(t testing.TB, text string) secret.Ref {
+	t.Helper()
+	ref, err := secret.ParseRef(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
 func testExact(t *testing.T, f Fixture) {
 	stored := 0
 	for name, value := range values() {

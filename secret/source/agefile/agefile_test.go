@@ -29,18 +29,18 @@ func TestContract(t *testing.T) {
 			count++
 			name := fmt.Sprintf("%d.age", count)
 			write(t, filepath.Join(dir, name), encrypt(t, value, to))
-			return parse(t, "age:"+name+"?identity=key.txt")
+			return secrettest.Ref(t, "age:"+name+"?identity=key.txt")
 		}
 		return secrettest.Fixture{
 			Source:  agefile.Source{Files: file.Source{Dir: dir}},
 			Put:     func(t *testing.T, value []byte) secret.Ref { return put(t, value, key.Recipient()) },
-			Missing: parse(t, "age:no/such/file?identity=key.txt"),
+			Missing: secrettest.Ref(t, "age:no/such/file?identity=key.txt"),
 			Broken: func(t *testing.T, value []byte) []secret.Ref {
 				refs := []secret.Ref{put(t, value, other.Recipient())}
 				for i, content := range []string{"%s", "age-encryption.org/v1\n-> X25519 %s\n", "AGE-SECRET-KEY-%s", "-----BEGIN AGE %s", "-----BEGIN OPENSSH PRIVATE KEY-----\n%s"} {
 					name := fmt.Sprintf("broken%d", i)
 					write(t, filepath.Join(dir, name), fmt.Appendf(nil, content, value))
-					refs = append(refs, parse(t, "age:"+name+"?identity=key.txt"), parse(t, "age:1.age?identity="+name))
+					refs = append(refs, secrettest.Ref(t, "age:"+name+"?identity=key.txt"), secrettest.Ref(t, "age:1.age?identity="+name))
 				}
 				key := put(t, fmt.Appendf(nil, "A=%s", value), key.Recipient())
 				key.Rest += "#B"
@@ -114,7 +114,7 @@ func check(t *testing.T, dir, ref string, want []byte) {
 
 func resolve(t *testing.T, dir, ref string) (*secret.Lease, error) {
 	t.Helper()
-	return agefile.Source{Files: file.Source{Dir: dir}}.Resolve(t.Context(), parse(t, ref))
+	return agefile.Source{Files: file.Source{Dir: dir}}.Resolve(t.Context(), secrettest.Ref(t, ref))
 }
 
 func identity(t *testing.T, path string) *age.X25519Identity {
@@ -148,15 +148,6 @@ func write(t *testing.T, path string, content []byte) {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func parse(t *testing.T, text string) secret.Ref {
-	t.Helper()
-	ref, err := secret.ParseRef(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ref
 }
 
 func Example() {

@@ -32,15 +32,15 @@ func TestContract(t *testing.T) {
 			if value == nil {
 				auths[host] = map[string]string{"username": "ci", "identitytoken": ""}
 				config(t, map[string]any{"credHelpers": map[string]string{host: helper(t, `echo '{"Username":"ci","Secret":""}'`)}})
-				return parse(t, "docker-credential:"+host)
+				return secrettest.Ref(t, "docker-credential:"+host)
 			}
 			config(t, map[string]any{"auths": auths})
-			return parse(t, "docker-credential:"+host)
+			return secrettest.Ref(t, "docker-credential:"+host)
 		}
 		return secrettest.Fixture{
 			Source:  source(),
 			Put:     put,
-			Missing: parse(t, "docker-credential:other.corp.example"),
+			Missing: secrettest.Ref(t, "docker-credential:other.corp.example"),
 			Unfit: func(value []byte) string {
 				if !bytes.Equal(value, bytes.Trim(value, "\x00")) {
 					return "docker cuts zero bytes off"
@@ -49,7 +49,7 @@ func TestContract(t *testing.T) {
 			},
 			Blocked: func(t *testing.T) secret.Ref {
 				config(t, map[string]any{"credsStore": helper(t, "sleep 600")})
-				return parse(t, "docker-credential:r.corp.example")
+				return secrettest.Ref(t, "docker-credential:r.corp.example")
 			},
 			Broken: broken,
 		}
@@ -64,13 +64,13 @@ func broken(t *testing.T, value []byte) []secret.Ref {
 		if err := os.WriteFile(path, fmt.Appendf(nil, content, value), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		refs = append(refs, parse(t, "docker-credential:r?file="+path))
+		refs = append(refs, secrettest.Ref(t, "docker-credential:r?file="+path))
 	}
 	helpers := map[string]string{}
 	for i, script := range []string{"echo %s", "echo %s; exit 1", "echo %s >&2; exit 1", `echo '{"Secret": %s}'`} {
 		host := fmt.Sprintf("broken%d.corp.example", i)
 		helpers[host] = helper(t, fmt.Sprintf(script, value))
-		refs = append(refs, parse(t, "docker-credential:"+host))
+		refs = append(refs, secrettest.Ref(t, "docker-credential:"+host))
 	}
 	config(t, map[string]any{"credHelpers": helpers})
 	return refs
@@ -116,7 +116,7 @@ func TestWhere(t *testing.T) {
 	} {
 		t.Setenv("DOCKER_AUTH_CONFIG", tt.env)
 		t.Setenv("REGISTRY_AUTH_FILE", tt.file)
-		lease, err := source().Resolve(t.Context(), parse(t, "docker-credential:"+tt.rest))
+		lease, err := source().Resolve(t.Context(), secrettest.Ref(t, "docker-credential:"+tt.rest))
 		switch {
 		case tt.want == "" && !errors.Is(err, secret.ErrNotFound):
 			t.Errorf("%s: got %v, want ErrNotFound", tt.rest, err)
@@ -142,12 +142,12 @@ func TestHelpers(t *testing.T) {
 			config(t, map[string]any{"credsStore": name, "auths": map[string]any{"registry.corp.example": struct{}{}}})
 			example := dockerlogin.Source{}.About().Example
 			for ref, want := range map[string]string{example: canary, example + "#username": "ci"} {
-				lease, err := source().Resolve(t.Context(), parse(t, ref))
+				lease, err := source().Resolve(t.Context(), secrettest.Ref(t, ref))
 				if err != nil || string(lease.Value.Open()) != want {
 					t.Errorf("%s: %v", ref, err)
 				}
 			}
-			if _, err := source().Resolve(t.Context(), parse(t, "docker-credential:other.corp.example")); !errors.Is(err, secret.ErrNotFound) {
+			if _, err := source().Resolve(t.Context(), secrettest.Ref(t, "docker-credential:other.corp.example")); !errors.Is(err, secret.ErrNotFound) {
 				t.Errorf("got %v, want ErrNotFound", err)
 			}
 		})
@@ -163,7 +163,7 @@ func TestLogin(t *testing.T) {
 	t.Setenv("REGISTRY_AUTH_FILE", filepath.Join(dir, "auth.json"))
 	storetest.Run(t, canary, "podman", "login", "--tls-verify=false", "--username", "ci", "--password-stdin", host)
 	for field, want := range map[string]string{"": string(canary), "#username": "ci"} {
-		lease, err := source().Resolve(t.Context(), parse(t, "docker-credential:"+host+field))
+		lease, err := source().Resolve(t.Context(), secrettest.Ref(t, "docker-credential:"+host+field))
 		if err != nil || string(lease.Value.Open()) != want {
 			t.Errorf("%s: %v", field, err)
 		}
@@ -212,7 +212,7 @@ func TestErrors(t *testing.T) {
 		{"a#email", "a reference to docker-credential: lacks its registry, or names an unknown field", "write docker-credential:REGISTRY"},
 		{"d?file=/no/such/file", "file /no/such/file does not exist", "check the path"},
 	} {
-		_, err := source().Resolve(t.Context(), parse(t, "docker-credential:"+tt.rest))
+		_, err := source().Resolve(t.Context(), secrettest.Ref(t, "docker-credential:"+tt.rest))
 		var hinted interface{ Hint() string }
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.As(err, &hinted) || !strings.Contains(hinted.Hint(), tt.hint) {
 			t.Errorf("%s: got %v", tt.rest, err)
@@ -265,15 +265,6 @@ func helper(t *testing.T, script string) string {
 
 func auth(user string, password []byte) string {
 	return base64.StdEncoding.EncodeToString([]byte(user + ":" + string(password)))
-}
-
-func parse(t *testing.T, text string) secret.Ref {
-	t.Helper()
-	ref, err := secret.ParseRef(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ref
 }
 
 func Example() {

@@ -32,7 +32,7 @@ func TestContract(t *testing.T) {
 		return secrettest.Fixture{
 			Source:  file.Source{Dir: dir},
 			Put:     put,
-			Missing: parse(t, "file:no/such/file"),
+			Missing: secrettest.Ref(t, "file:no/such/file"),
 			Blocked: func(t *testing.T) secret.Ref { return pipe(t, dir) },
 			Broken: func(t *testing.T, value []byte) []secret.Ref {
 				var refs []secret.Ref
@@ -189,7 +189,7 @@ func TestErrors(t *testing.T) {
 		{"file:keys#", "file:keys# lacks its path or its key", "write file:PATH or file:PATH#KEY"},
 		{"file:keys#TOKEN", "file keys: there is no key TOKEN", "its keys are A, B"},
 	} {
-		_, err := file.Source{Dir: dir}.Resolve(t.Context(), parse(t, tt.ref))
+		_, err := file.Source{Dir: dir}.Resolve(t.Context(), secrettest.Ref(t, tt.ref))
 		re, ok := errors.AsType[*secret.ResolveError](err)
 		if !ok {
 			t.Fatalf("%s: got %v, want a ResolveError", tt.ref, err)
@@ -205,14 +205,14 @@ func TestHome(t *testing.T) {
 	t.Setenv("HOME", home)
 	canary := secrettest.Canary(t)
 	write(t, filepath.Join(home, ".npmrc"), canary)
-	lease, err := file.Source{Dir: "/"}.Resolve(t.Context(), parse(t, "file:~/.npmrc"))
+	lease, err := file.Source{Dir: "/"}.Resolve(t.Context(), secrettest.Ref(t, "file:~/.npmrc"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if string(lease.Value.Open()) != string(canary) {
 		t.Error("got another value than the file's")
 	}
-	if _, err := (file.Source{Dir: home}).Resolve(t.Context(), parse(t, "file:$HOME/.npmrc")); !errors.Is(err, secret.ErrNotFound) {
+	if _, err := (file.Source{Dir: home}).Resolve(t.Context(), secrettest.Ref(t, "file:$HOME/.npmrc")); !errors.Is(err, secret.ErrNotFound) {
 		t.Errorf("got %v for a path with a variable, want ErrNotFound", err)
 	}
 }
@@ -222,7 +222,7 @@ func TestTOMLByName(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f.toml")
 	write(t, path, []byte("a = \"\\u00e9\"\nb = {c = 'in a table'}\n"))
 	for key, want := range map[string]string{"a": "é", "b.c": "in a table"} {
-		lease, err := file.Source{}.Resolve(t.Context(), parse(t, "file:"+path+"#"+key))
+		lease, err := file.Source{}.Resolve(t.Context(), secrettest.Ref(t, "file:"+path+"#"+key))
 		if err != nil || string(lease.Value.Open()) != want {
 			t.Errorf("%s: %v", key, err)
 		}
@@ -258,7 +258,7 @@ func resolve(t *testing.T, content, key string) (*secret.Lease, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, []byte(content))
-	return file.Source{}.Resolve(t.Context(), parse(t, "file:"+path+"#"+key))
+	return file.Source{}.Resolve(t.Context(), secrettest.Ref(t, "file:"+path+"#"+key))
 }
 
 func write(t *testing.T, path string, content []byte) {
@@ -266,15 +266,6 @@ func write(t *testing.T, path string, content []byte) {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func parse(t *testing.T, text string) secret.Ref {
-	t.Helper()
-	ref, err := secret.ParseRef(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ref
 }
 
 // pipe makes a named pipe that nobody writes to until the test ends.

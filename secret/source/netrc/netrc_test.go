@@ -31,7 +31,7 @@ func TestContract(t *testing.T) {
 			count++
 			fmt.Fprintf(&text, "machine h%d.corp.example login ci\n  password "+format+"\n", count, value)
 			write(t, path, text.Bytes())
-			return parse(t, fmt.Sprintf("netrc:h%d.corp.example", count))
+			return secrettest.Ref(t, fmt.Sprintf("netrc:h%d.corp.example", count))
 		}
 		quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 		return secrettest.Fixture{
@@ -39,7 +39,7 @@ func TestContract(t *testing.T) {
 			Put: func(t *testing.T, value []byte) secret.Ref {
 				return put(t, "%s", `"`+quoted.Replace(string(value))+`"`)
 			},
-			Missing: parse(t, "netrc:other.corp.example"),
+			Missing: secrettest.Ref(t, "netrc:other.corp.example"),
 			Unfit: func(value []byte) string {
 				if len(value) > secret.MaxSize {
 					return "the file is too large before the value is"
@@ -51,7 +51,7 @@ func TestContract(t *testing.T) {
 				for i, content := range []string{"%s", "machine a %s", "machine a password \"%s", "machine b login x password %s", "machine a login %s", "machine a password %s \"\""} {
 					name := fmt.Sprintf("broken%d", i)
 					write(t, filepath.Join(filepath.Dir(path), name), fmt.Appendf(nil, content, value))
-					refs = append(refs, parse(t, "netrc:a?file="+filepath.Join(filepath.Dir(path), name)))
+					refs = append(refs, secrettest.Ref(t, "netrc:a?file="+filepath.Join(filepath.Dir(path), name)))
 				}
 				return refs
 			},
@@ -74,7 +74,7 @@ func TestFields(t *testing.T) {
 		{"netrc:a?file=n#user", "", "a reference to netrc: lacks its host, or names an unknown field"},
 		{"netrc:?file=n", "", "a reference to netrc: lacks its host, or names an unknown field"},
 	} {
-		lease, err := netrc.Source{Files: file.Source{Dir: dir}}.Resolve(t.Context(), parse(t, tt.ref))
+		lease, err := netrc.Source{Files: file.Source{Dir: dir}}.Resolve(t.Context(), secrettest.Ref(t, tt.ref))
 		if err != nil || tt.err != "" {
 			if err == nil || err.Error() != tt.err {
 				t.Errorf("%s: got %v, want %s", tt.ref, err, tt.err)
@@ -98,7 +98,7 @@ func TestCurl(t *testing.T) {
 		want := curl(t, path)
 		got := ""
 		for _, field := range []string{"#login", "#password"} {
-			lease, err := netrc.Source{}.Resolve(t.Context(), parse(t, "netrc:127.0.0.1?file="+path+field))
+			lease, err := netrc.Source{}.Resolve(t.Context(), secrettest.Ref(t, "netrc:127.0.0.1?file="+path+field))
 			if err != nil && !errors.Is(err, secret.ErrNotFound) {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -195,13 +195,4 @@ func write(t *testing.T, path string, content []byte) {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func parse(t *testing.T, text string) secret.Ref {
-	t.Helper()
-	ref, err := secret.ParseRef(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ref
 }

@@ -26,14 +26,14 @@ func TestPass(t *testing.T) {
 			count++
 			name := fmt.Sprintf("ci/entry %d", count)
 			storetest.Run(t, text, "pass", "insert", "--multiline", name)
-			return parse(t, "pass:"+name)
+			return secrettest.Ref(t, "pass:"+name)
 		}
 		return secrettest.Fixture{
 			Source: source(t, "pass", ""),
 			Put: func(t *testing.T, value []byte) secret.Ref {
 				return put(t, append(bytes.Clone(value), "\nuser: ci\n"...))
 			},
-			Missing: parse(t, "pass:ci/other"),
+			Missing: secrettest.Ref(t, "pass:ci/other"),
 			Unfit: func(value []byte) string {
 				if bytes.ContainsAny(value, "\n") {
 					return "the value is a line"
@@ -48,7 +48,7 @@ func TestPass(t *testing.T) {
 			Broken: func(t *testing.T, value []byte) []secret.Ref {
 				ref := put(t, append(value, '\n'))
 				ref.Rest += "#user"
-				return []secret.Ref{ref, parse(t, "pass:ci")}
+				return []secret.Ref{ref, secrettest.Ref(t, "pass:ci")}
 			},
 		}
 	})
@@ -82,12 +82,12 @@ func TestSOPS(t *testing.T) {
 			count++
 			name := fmt.Sprintf("%d.bin", count)
 			encrypt(t, dir, recipient, name, value)
-			return parse(t, "sops:"+name)
+			return secrettest.Ref(t, "sops:"+name)
 		}
 		return secrettest.Fixture{
 			Source:  source(t, "sops", dir),
 			Put:     put,
-			Missing: parse(t, "sops:no/such/file"),
+			Missing: secrettest.Ref(t, "sops:no/such/file"),
 			Unfit: func(value []byte) string {
 				if len(value) > secret.MaxSize {
 					return "the encrypted file is too large before the value is"
@@ -103,7 +103,7 @@ func TestSOPS(t *testing.T) {
 				ref := put(t, fmt.Appendf(nil, "A=%s", value))
 				ref.Rest += "#B"
 				write(t, filepath.Join(dir, "plain.yaml"), fmt.Appendf(nil, "a: %s\n", value))
-				return []secret.Ref{ref, parse(t, "sops:plain.yaml")}
+				return []secret.Ref{ref, secrettest.Ref(t, "sops:plain.yaml")}
 			},
 		}
 	})
@@ -132,12 +132,12 @@ func TestKeyring(t *testing.T) {
 			account := fmt.Sprintf("ci%d", count)
 			attribute := []string{"username", "account"}[count%2]
 			storetest.Run(t, value, "secret-tool", "store", "--label=x", "service", "https://npm.corp.example/", attribute, account)
-			return parse(t, "keyring:https://npm.corp.example//"+account)
+			return secrettest.Ref(t, "keyring:https://npm.corp.example//"+account)
 		}
 		return secrettest.Fixture{
 			Source:  source(t, "keyring", ""),
 			Put:     put,
-			Missing: parse(t, "keyring:npm/other"),
+			Missing: secrettest.Ref(t, "keyring:npm/other"),
 			Unfit: func(value []byte) string {
 				switch {
 				case len(value) >= 8192:
@@ -149,11 +149,11 @@ func TestKeyring(t *testing.T) {
 			},
 			Blocked: func(t *testing.T) secret.Ref {
 				stub(t, "secret-tool", "sleep 600")
-				return parse(t, "keyring:npm/ci")
+				return secrettest.Ref(t, "keyring:npm/ci")
 			},
 			Broken: func(t *testing.T, value []byte) []secret.Ref {
 				stub(t, "secret-tool", fmt.Sprintf("echo %s; echo %[1]s >&2; exit 1", value))
-				return []secret.Ref{parse(t, "keyring:npm/ci")}
+				return []secret.Ref{secrettest.Ref(t, "keyring:npm/ci")}
 			},
 		}
 	})
@@ -188,7 +188,7 @@ func TestNotInstalled(t *testing.T) {
 // check resolves ref, to want or to an error that is not taken for a secret that is missing unless it says so.
 func check(t *testing.T, s secret.Source, ref, want, problem string) {
 	t.Helper()
-	lease, err := s.Resolve(t.Context(), parse(t, ref))
+	lease, err := s.Resolve(t.Context(), secrettest.Ref(t, ref))
 	switch {
 	case problem == "" && (err != nil || string(lease.Value.Open()) != want):
 		t.Errorf("%s: got %v", ref, err)
@@ -250,15 +250,6 @@ func write(t *testing.T, path string, content []byte) {
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func parse(t *testing.T, text string) secret.Ref {
-	t.Helper()
-	ref, err := secret.ParseRef(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ref
 }
 
 func Example() {
