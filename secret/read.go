@@ -37,6 +37,7 @@ func readAll(open func() (io.ReadCloser, error)) (Value, error) {
 		return Value{}, err
 	}
 	data, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
+	defer clear(data) // the Value has a copy of its own
 	if err = errors.Join(err, r.Close()); err != nil {
 		return Value{}, err
 	}

@@ -99,6 +99,7 @@ func (r *Runner) Output(ctx context.Context, p Program) (secret.Value, error) {
 	err := r.inGroup(cmd)
 	value := secret.NewValue(out.buf.Bytes())
 	clear(out.buf.Bytes())
+	clear(out.buf.Bytes())
 	switch {
 	case ctx.Err() != nil:
 		return secret.Value{}, ctx.Err()
