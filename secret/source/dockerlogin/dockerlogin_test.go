@@ -7,14 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/tightlip/tightlip/internal/enginetest"
 	"github.com/tightlip/tightlip/internal/storetest"
 	"github.com/tightlip/tightlip/secret"
 	"github.com/tightlip/tightlip/secret/secrettest"
@@ -159,7 +157,7 @@ func TestLogin(t *testing.T) {
 	storetest.Need(t, "podman", "docker-registry", "htpasswd")
 	dir := alone(t)
 	canary := secrettest.Canary(t)
-	host := registry(t, dir, canary)
+	host := enginetest.StartRegistry(t, "ci", string(canary)).Host
 	t.Setenv("REGISTRY_AUTH_FILE", filepath.Join(dir, "auth.json"))
 	storetest.Run(t, canary, "podman", "login", "--tls-verify=false", "--username", "ci", "--password-stdin", host)
 	for field, want := range map[string]string{"": string(canary), "#username": "ci"} {
@@ -168,38 +166,6 @@ func TestLogin(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
-}
-
-// registry starts a registry that lets ci in.
-func registry(t *testing.T, dir string, password []byte) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := listener.Addr().String()
-	listener.Close()
-	users := storetest.Run(t, password, "htpasswd", "-niB", "ci")
-	settings := "version: 0.1\nstorage: {filesystem: {rootdirectory: " + dir + "}}\nhttp: {addr: " + host + "}\nauth: {htpasswd: {realm: r, path: " + dir + "/users}}\n"
-	for name, content := range map[string]string{"users": users, "registry.yml": settings} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	server := exec.Command("docker-registry", "serve", filepath.Join(dir, "registry.yml"))
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = server.Process.Kill(), server.Wait() })
-	for range 3000 {
-		if c, err := net.Dial("tcp", host); err == nil {
-			c.Close()
-			return host
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("the registry does not answer")
-	return ""
 }
 
 func TestErrors(t *testing.T) {
