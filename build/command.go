@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"slices"
 	"strings"
 
 	"github.com/tightlip/tightlip/image"
@@ -19,7 +17,6 @@ import (
 type CommandRequest struct {
 	Secrets []CommandSecret
 	Command []string
-	Hidden  []string // variables that the command does not get, since they hold what the secrets are made of
 	// Context is a build context that the command writes to: it is searched for the secrets when the command has ended. Empty: none.
 	Context  string
 	Skip     []string // path patterns that the search may leave unread
@@ -43,12 +40,12 @@ func RunCommand(ctx context.Context, r *CommandRequest, open func(context.Contex
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, set.Close(ctx)) }()
+	defer func() { err = errors.Join(err, t.close(ctx, set, out == nil)) }()
 	request := &Request{Secrets: r.plain(), Prove: ProveStrict}
 	if r.Context == "" {
 		request.Prove = ProveOff
 	}
-	env, files, err := r.environ(ctx, set)
+	env, files, err := r.environ(ctx, set, request.environ(t.Resolver))
 	if err != nil {
 		return nil, err
 	}
@@ -107,13 +104,9 @@ func (r *CommandRequest) plain() []Secret {
 	return out
 }
 
-// environ is ours, without what is hidden, and with the secrets: this is when they are minted.
-func (r *CommandRequest) environ(ctx context.Context, set *secret.Set) ([]string, *secretFiles, error) {
+// environ adds the secrets to an environment: this is when they are minted.
+func (r *CommandRequest) environ(ctx context.Context, set *secret.Set, env []string) ([]string, *secretFiles, error) {
 	files := &secretFiles{}
-	env := slices.DeleteFunc(os.Environ(), func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		return slices.Contains(r.Hidden, name)
-	})
 	for _, s := range r.Secrets {
 		text, err := r.bring(ctx, set, s, files)
 		if err != nil {

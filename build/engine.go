@@ -45,8 +45,6 @@ type Job struct {
 	Original     []byte
 	Fingerprints map[string]string
 	Handoff      *Handoff
-	// Hidden are variables of our environment that no process of an engine gets: what the secrets come from.
-	Hidden []string
 	// Broker lets steps use secrets without having them; nil if there are none. Engines that implement Brokers add the steps.
 	Broker *gate.Steps
 	// AgentAudit is called for what SSH agents with a policy are asked; may be nil.

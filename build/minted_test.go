@@ -163,9 +163,6 @@ func TestArgument(t *testing.T) {
 		t.Errorf("got the order %s", calls(e))
 	}
 	i, e = &issuer{deaf: true}, &folderEngine{files: leak}
-	if testing.Short() {
-		return
-	}
 	out, err = mintedRun(t, i, e, argument)
 	if !errors.Is(err, build.ErrNotSpent) || out.Named || !strings.Contains(err.Error(), "revoked, still answers") {
 		t.Errorf("of an issuer that goes on to answer: %v", err)
@@ -217,7 +214,7 @@ func TestRunCommand(t *testing.T) {
 			{Secret: build.Secret{ID: "b", Ref: secret.Ref{Scheme: "issuer", Rest: "x"}}, Variable: "B", AsFile: true},
 		},
 		Command: []string{"sh", "-c", `echo "$A"; cat "$B"; stat -c %a "$B" "$(dirname $B)"; echo "[$ISSUER_TOKEN]"; echo "$A" >&2; echo "$B" > ` + t.TempDir() + "/path"},
-		Hidden:  []string{"ISSUER_TOKEN"}, Out: &out, Err: &errs,
+		Out:     &out, Err: &errs,
 	}
 	var redactor *redact.Redactor
 	got, err := build.RunCommand(t.Context(), r, nil, build.Tools{Resolver: secret.NewResolver(i), Redacting: func(r *redact.Redactor) { redactor = r }})

@@ -43,6 +43,8 @@ type Tools struct {
 	Progress func(bytes int64)
 	// Done is called when the proof is over; may be nil.
 	Done func()
+	// Ended is called with what became of what was minted, if no Outcome tells of it; may be nil.
+	Ended func([]secret.Ending)
 	// Waiting is called when something begins that may take a while, and what it returns when that is over; may be nil.
 	Waiting func(what string) (done func())
 	// Audit is called for each request that goes through the broker, by several goroutines at once; may be nil.
@@ -105,7 +107,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, set.Close(ctx)) }()
+	defer func() { err = errors.Join(err, t.close(ctx, set, out == nil)) }()
 	needles, err := needlesFor(r, set)
 	if err != nil {
 		return nil, err
@@ -146,7 +148,6 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if job.Request, err = r.withArguments(ctx, set); err != nil {
 		return nil, err
 	}
-	job.Hidden = r.variables(t.Resolver)
 	job.Handoff.forBuilder = forBuilder(&job, dockerfile)
 	engine, err := t.Engine(ctx, r)
 	if err != nil {
@@ -162,6 +163,14 @@ func (t Tools) end(ctx context.Context, set *secret.Set) []secret.Ending {
 		defer t.Waiting("revoking what was minted")()
 	}
 	return set.End(ctx)
+}
+
+// close ends and wipes what is in a set, and tells of it if nobody else does.
+func (t Tools) close(ctx context.Context, set *secret.Set, tell bool) error {
+	if endings := t.end(ctx, set); tell && t.Ended != nil {
+		t.Ended(endings)
+	}
+	return set.Close(ctx)
 }
 
 // onMint has a value masked before anybody gets it.

@@ -11,7 +11,6 @@ import (
 	"github.com/tightlip/tightlip/broker"
 	"github.com/tightlip/tightlip/broker/shim"
 	"github.com/tightlip/tightlip/internal/redact"
-	"github.com/tightlip/tightlip/secret"
 )
 
 // ServeRequest asks for a server of secrets alone, for builders that somebody else drives.
@@ -27,8 +26,6 @@ type ServeRequest struct {
 	Audit   func(broker.Event)
 	// Ready is called with what the variable has to hold, once the server answers. It may be nil.
 	Ready func(value string)
-	// Ended is called with what became of what was minted. It may be nil.
-	Ended func([]secret.Ending)
 	Out   io.Writer // the command's standard output, redacted
 	Err   io.Writer
 }
@@ -42,13 +39,9 @@ func Serve(ctx context.Context, r *ServeRequest, t Tools) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if endings := t.end(ctx, set); r.Ended != nil {
-			r.Ended(endings)
-		}
-		err = errors.Join(err, set.Close(ctx))
-	}()
-	needles, err := needlesFor(&Request{Secrets: r.Secrets, Prove: ProveOff}, set)
+	defer func() { err = errors.Join(err, t.close(ctx, set, true)) }()
+	request := &Request{Secrets: r.Secrets, Prove: ProveOff}
+	needles, err := needlesFor(request, set)
 	if err != nil {
 		return err
 	}
@@ -56,7 +49,7 @@ func Serve(ctx context.Context, r *ServeRequest, t Tools) (err error) {
 	if t.Redacting != nil {
 		t.Redacting(redactor)
 	}
-	set.OnMint(onMint(&Request{Secrets: r.Secrets, Prove: ProveOff}, redactor))
+	set.OnMint(onMint(request, redactor))
 	s := broker.New(broker.Options{Secrets: NewHandoff(set), Agents: r.Agents, Shim: r.Shim, Audit: r.Audit})
 	defer s.Close()
 	ln, err := r.listen(ctx)
@@ -70,7 +63,7 @@ func Serve(ctx context.Context, r *ServeRequest, t Tools) (err error) {
 		r.Ready(value)
 	}
 	if len(r.Command) > 0 {
-		_, err := program{r.Command, append(os.Environ(), Variable+"="+value), r.Out, r.Err}.do(ctx, redactor)
+		_, err := program{r.Command, append(request.environ(t.Resolver), Variable+"="+value), r.Out, r.Err}.do(ctx, redactor)
 		return err
 	}
 	select {

@@ -32,7 +32,7 @@ type Proof struct {
 	Secrets   []string          `json:"secrets"` // ids
 	Waived    []string          `json:"waived,omitempty"`
 	Unminted  []string          `json:"unminted,omitempty"` // without a value, since no step asked for one
-	Spent     []string          `json:"spent,omitempty"`    // dead by now, and allowed in the image as build arguments
+	Spent     []string          `json:"spent,omitempty"`    // build arguments, which may be in the image if they are dead
 	Needles   int               `json:"needles"`
 	Encodings []string          `json:"encodings,omitempty"`
 	Blobs     int               `json:"blobs"`

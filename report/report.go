@@ -42,12 +42,15 @@ type Requests struct {
 // Lease is a credential that was made for this build, or ends with it.
 type Lease struct {
 	Secret  string    `json:"secret"`
-	Lease   string    `json:"lease"` // the issuer's name for it
+	Lease   string    `json:"lease"` // the names by which it can be found at the issuer
 	Expires time.Time `json:"expires,omitzero"`
-	Fate    string    `json:"fate"`  // revoked and verified dead; revoked; revoked, still answers; cannot be revoked; could not be revoked
+	Fate    string    `json:"fate"`  // revoked and verified dead; revoked, not verified; revoked, still answers; cannot be revoked; could not be revoked
 	Alive   bool      `json:"alive"` // it may still open something
 	Text    string    `json:"-"`     // the fate, with when it ends
 }
+
+// String is for people.
+func (l Lease) String() string { return fmt.Sprintf("lease of %s (%s): %s", l.Secret, l.Lease, l.Text) }
 
 // Image is what was built or proven.
 type Image struct {
@@ -75,7 +78,7 @@ type Proof struct {
 	Milliseconds int64    `json:"milliseconds"`
 	Waived       []string `json:"waived"`             // ids of secrets too short to be proven
 	Unminted     []string `json:"unminted,omitempty"` // ids of secrets that no step asked for, so that they have no value
-	Spent        []string `json:"spent,omitempty"`    // ids of secrets that were build arguments and are dead
+	Spent        []string `json:"spent,omitempty"`    // ids of secrets that were build arguments, and may be in the image if they are dead
 	NotSearched  []Unread `json:"not_searched"`
 	Skipped      []Unread `json:"skipped"` // not searched, as the user allowed
 }
@@ -149,7 +152,7 @@ func (r *Report) Text(w io.Writer, prefix string) {
 		}
 	}
 	for _, l := range r.Leases {
-		line("lease of %s (%s): %s", l.Secret, l.Lease, l.Text)
+		line("%s", l)
 	}
 	if r.Proof == nil {
 		return

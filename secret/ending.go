@@ -22,7 +22,7 @@ type Fate string
 // The fates of leases.
 const (
 	Dead      Fate = "revoked and verified dead" // the issuer refuses it
-	Unasked   Fate = "revoked"                   // and the issuer cannot be asked whether it is dead, or did not answer
+	Unasked   Fate = "revoked, not verified"     // the issuer cannot be asked whether it is dead, or did not answer
 	Answers   Fate = "revoked, still answers"    // the issuer accepts it all the same
 	Lives     Fate = "cannot be revoked"         // it ends when it expires
 	Unrevoked Fate = "could not be revoked"      // this time; reap tries again
@@ -33,10 +33,23 @@ const (
 type Ending struct {
 	ID      string // the secret's
 	Ref     Ref
-	Lease   string // the lease's own
+	Name    string // that the issuer was told; empty: none
+	Lease   string // the lease's own; empty: it is not known
 	Expires time.Time
 	Fate    Fate
 	Err     error // why it could not be revoked
+	Unsure  bool  // whether it was made at all
+}
+
+// Called is what people find the lease by: the name that the issuer was told, and what it calls the lease itself.
+func (e Ending) Called() string {
+	switch {
+	case e.Name == "" || e.Name == e.Lease:
+		return e.Lease
+	case e.Lease == "":
+		return e.Name
+	}
+	return e.Name + ", " + e.Lease
 }
 
 // String is the fate for people: "cannot be revoked, dies at 2026-11-22T10:00:00Z".
@@ -48,7 +61,10 @@ func (e Ending) String() string {
 	case e.Err != nil:
 		text = fmt.Sprintf("%s: %v", text, e.Err)
 	}
-	if e.Expires.IsZero() {
+	switch {
+	case e.Unsure:
+		return text + ", if it was made at all"
+	case e.Expires.IsZero():
 		return text + ", and does not expire"
 	}
 	return text + ", dies at " + e.Expires.UTC().Format(time.RFC3339)
@@ -56,8 +72,7 @@ func (e Ending) String() string {
 
 // Alive tells whether the value may still open something.
 func (e Ending) Alive() bool {
-	switch e.Fate {
-	case Dead, Unasked, Expired:
+	if e.Fate == Dead || e.Fate == Expired {
 		return false
 	}
 	return e.Expires.IsZero() || time.Now().Before(e.Expires)
@@ -65,7 +80,7 @@ func (e Ending) Alive() bool {
 
 // end revokes a lease and asks until it is dead.
 func (l *Lease) end(ctx context.Context, id string, ref Ref) Ending {
-	e := Ending{ID: id, Ref: ref, Lease: l.ID, Expires: l.Expires}
+	e := Ending{ID: id, Ref: ref, Name: l.name, Lease: l.ID, Expires: l.Expires}
 	e.Fate, e.Err = l.fate(ctx)
 	if l.ended != nil && (e.Fate == Dead || e.Fate == Unasked || e.Fate == Lives) { // nothing is left for reap to try
 		e.Err = errors.Join(e.Err, l.ended())
@@ -95,7 +110,7 @@ func (l *Lease) verify(ctx context.Context) Fate {
 	defer cancel()
 	fate := Unasked
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		alive, err := bounded(ctx, func() (bool, error) { return l.Alive(ctx) })
+		alive, err := l.bounded(ctx, func() (bool, error) { return l.Alive(ctx) })
 		switch {
 		case err == nil && !alive:
 			return Dead
@@ -117,7 +132,7 @@ func (l *Lease) revoke(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
 	defer cancel()
-	_, err := bounded(ctx, func() (bool, error) { return false, l.Revoke(ctx) })
+	_, err := l.bounded(ctx, func() (bool, error) { return false, l.Revoke(ctx) })
 	return err
 }
 
@@ -125,7 +140,7 @@ func (l *Lease) revoke(ctx context.Context) error {
 const revokeTimeout = 10 * time.Second
 
 // bounded calls f and does not wait for it any more when ctx is done.
-func bounded(ctx context.Context, f func() (bool, error)) (bool, error) {
+func (l *Lease) bounded(ctx context.Context, f func() (bool, error)) (bool, error) {
 	type result struct {
 		ok  bool
 		err error
@@ -139,6 +154,7 @@ func bounded(ctx context.Context, f func() (bool, error)) (bool, error) {
 	case r := <-done:
 		return r.ok, r.err
 	case <-ctx.Done():
+		l.inUse.Store(true)
 		return false, ctx.Err()
 	}
 }

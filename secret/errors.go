@@ -15,6 +15,7 @@ var (
 	ErrTooLarge      = fmt.Errorf("is larger than %d MiB", MaxSize>>20)
 	ErrUnknownScheme = errors.New("unknown scheme")
 	ErrNotRevocable  = errors.New("cannot be revoked")
+	ErrNotMade       = errors.New("nothing was made") // an issuer surely has made no credential
 )
 
 // ResolveError says why a reference has no value.

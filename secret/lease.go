@@ -2,6 +2,7 @@ package secret
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,7 +15,9 @@ type Lease struct {
 	Alive func(context.Context) (bool, error)
 	ID    string // tells leases apart in logs, and names a minted one to its issuer; never derived from the value
 
+	name  string       // that the issuer was told
 	ended func() error // tells the journal
+	inUse atomic.Bool  // by a call to the issuer that nobody waits for any more
 }
 
 // Source resolves the references of one scheme.

@@ -201,6 +201,9 @@ func (r *Resolver) mint(ctx context.Context, minter Minter, ref Ref) (*Lease, er
 		err = errors.Join(ErrEmpty, lease.revoke(ctx))
 	}
 	if err != nil {
+		if errors.Is(err, ErrNotMade) && record != nil {
+			return nil, errors.Join(asResolveError(ref, err), record.Ended())
+		}
 		return nil, errors.Join(asResolveError(ref, err), unminted(ctx, minter, ref, m, record))
 	}
 	if record == nil {
@@ -210,7 +213,7 @@ func (r *Resolver) mint(ctx context.Context, minter Minter, ref Ref) (*Lease, er
 	if err := record.Minted(m); err != nil {
 		return nil, &ResolveError{Ref: ref, Err: errors.Join(fmt.Errorf("keeping a journal: %w", err), lease.revoke(ctx))}
 	}
-	lease.ended = record.Ended
+	lease.name, lease.ended = m.Name, record.Ended
 	return lease, nil
 }
 

@@ -35,8 +35,10 @@ type entry struct {
 	mint func(context.Context) (*Lease, error) // nil: the lease was there from the start
 	turn chan struct{}                         // held by who mints
 
-	leases []*Lease // all that there were, the last one is current; guarded by Set.mu
-	times  []time.Time
+	// Guarded by Set.mu.
+	leases  []*Lease // all that there were
+	current *Lease   // nil: there is none that may be used
+	since   time.Time
 }
 
 // NewSet returns an empty set.
@@ -44,7 +46,7 @@ func NewSet() *Set { return &Set{entries: map[string]*entry{}} }
 
 // Add puts a lease into the set, which then owns it. It fails if the id is taken or the set is closed.
 func (s *Set) Add(id string, lease *Lease) error {
-	return s.add(id, &entry{leases: []*Lease{lease}, times: []time.Time{time.Now()}})
+	return s.add(id, &entry{leases: []*Lease{lease}, current: lease})
 }
 
 // AddMinted puts a secret into the set that is minted when it is first asked for, and again before a lease ends.
@@ -89,10 +91,10 @@ func (s *Set) Get(id string) (lease *Lease, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.entries[id]
-	if e == nil || len(e.leases) == 0 {
+	if e == nil || e.current == nil {
 		return nil, false
 	}
-	return e.leases[len(e.leases)-1], true
+	return e.current, true
 }
 
 // Lease returns the lease of a secret, and mints one if there is none that lasts. Of several callers one mints, and the others wait.
@@ -102,7 +104,7 @@ func (s *Set) Lease(ctx context.Context, id string) (*Lease, error) {
 		return nil, fmt.Errorf("secret %s: %w", id, ErrNotFound)
 	}
 	if e.mint == nil {
-		return e.leases[0], nil
+		return e.current, nil
 	}
 	select {
 	case e.turn <- struct{}{}:
@@ -123,15 +125,17 @@ func (s *Set) Lease(ctx context.Context, id string) (*Lease, error) {
 func (s *Set) lasting(e *entry) (*Lease, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := len(e.leases)
-	if n == 0 || s.closed {
+	lease := e.current
+	switch {
+	case lease == nil || s.closed:
 		return nil, false
-	}
-	lease := e.leases[n-1]
-	if lease.Expires.IsZero() {
+	case lease.Expires.IsZero():
 		return lease, true
 	}
-	life := lease.Expires.Sub(e.times[n-1])
+	life := lease.Expires.Sub(e.since)
+	if life <= 0 { // our clock and the issuer's differ, and it did not make what is dead
+		return lease, time.Since(e.since) < 2*renewal
+	}
 	return lease, time.Until(lease.Expires) > min(renewal, life/2)
 }
 
@@ -151,7 +155,7 @@ func (s *Set) minted(ctx context.Context, id string, e *entry) (*Lease, error) {
 	s.mu.Lock()
 	closed = s.closed
 	if !closed {
-		e.leases, e.times = append(e.leases, lease), append(e.times, start)
+		e.leases = append(e.leases, lease)
 	}
 	s.mu.Unlock()
 	if closed {
@@ -162,6 +166,9 @@ func (s *Set) minted(ctx context.Context, id string, e *entry) (*Lease, error) {
 			return nil, err
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.current, e.since = lease, start
 	return lease, nil
 }
 
@@ -198,7 +205,9 @@ func (s *Set) Close(ctx context.Context) error {
 	first := false
 	s.end.Do(func() { first = true; s.finish(ctx) })
 	for _, lease := range s.All() {
-		lease.Value.Wipe()
+		if !lease.inUse.Load() {
+			lease.Value.Wipe()
+		}
 	}
 	if !first {
 		return nil

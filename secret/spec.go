@@ -181,6 +181,6 @@ func (f *specFields) spec() (Spec, error) {
 func specError(problem string) error {
 	return &SyntaxError{
 		Problem: "--secret: " + problem,
-		Try:     "write --secret id=NAME,src=FILE, --secret id=NAME,env=VARIABLE or --secret id=NAME,from=REFERENCE",
+		Try:     `write --secret id=NAME,src=FILE, --secret id=NAME,env=VARIABLE or --secret id=NAME,from=REFERENCE; a field with a comma takes quotes: --secret 'id=NAME,"from=REFERENCE"'`,
 	}
 }

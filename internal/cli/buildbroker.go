@@ -153,8 +153,9 @@ func addRoutes(cfg *config.Config, r *build.Request, id string, routes ...gate.R
 		if err != nil {
 			return err
 		}
+		entry, _ := cfg.Secret(id)
 		i = len(r.Secrets)
-		r.Secrets = append(r.Secrets, build.Secret{ID: id, Ref: spec.Ref, RebuildOnChange: spec.RebuildOnChange})
+		r.Secrets = append(r.Secrets, build.Secret{ID: id, Ref: spec.Ref, RebuildOnChange: spec.RebuildOnChange, Waived: entry.Waive, Argument: spec.Argument})
 	}
 	r.Secrets[i].Broker = append(r.Secrets[i].Broker, routes...)
 	return nil

@@ -224,7 +224,7 @@ func (a *app) notes(o *buildOptions, out *build.Outcome) {
 	if out.Proof != nil && len(out.Proof.Waived) > 0 {
 		note("not proven, because too short: %s", strings.Join(out.Proof.Waived, ", "))
 	}
-	if out.Proof != nil && len(out.Proof.Spent) > 0 {
+	if out.Proof != nil && len(out.Proof.Spent) > 0 && out.Named {
 		note("may be in the image as a build argument, and is dead: %s", strings.Join(out.Proof.Spent, ", "))
 	}
 	if out.Proof != nil && out.Proof.Verdict == proof.Leaked && out.Engine != "classic" { // there, the layers are gone with the image

@@ -37,7 +37,7 @@ func (a *app) engineFor(cfg *config.Config) func(context.Context, *build.Request
 		case "classic":
 			return classic.New(ctx, cli, streams)
 		case "podman", "buildah":
-			return podman.New(ctx, podman.Tool(cfg.Engine), podman.Options{Streams: streams})
+			return podman.New(ctx, podman.Tool(cfg.Engine), podman.Options{Streams: streams, Without: r.Variables(a.resolver(false))})
 		}
 		// As it is for docker build.
 		if off, err := strconv.ParseBool(os.Getenv("DOCKER_BUILDKIT")); err == nil && !off && r.Builder == "" {

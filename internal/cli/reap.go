@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +20,11 @@ import (
 // reapTime bounds how long reap waits for engines.
 const reapTime = time.Minute
 
+type reapOptions struct{ forget bool }
+
 func (a *app) reapCommand() *cobra.Command {
-	return &cobra.Command{
+	o := &reapOptions{}
+	cmd := &cobra.Command{
 		Use:   "reap",
 		Short: "Remove what killed builds left",
 		Long: `A build removes everything of its own when it ends, also when it fails or is interrupted. One that is killed (kill -9, out of
@@ -31,11 +33,13 @@ the credentials that it minted, by the journal of their ids. Builds that still r
 
 Exit codes: 0 nothing is left; 2 something could not be removed, such as that of a Docker that DOCKER_HOST does not name.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runReap(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runReap(cmd.Context(), o) },
 	}
+	cmd.Flags().BoolVar(&o.forget, "forget", false, "forget the credentials that cannot be revoked now, too")
+	return cmd
 }
 
-func (a *app) runReap(ctx context.Context) error {
+func (a *app) runReap(ctx context.Context, o *reapOptions) error {
 	cfg, err := a.load(map[string]string{})
 	if err != nil {
 		return err
@@ -48,28 +52,26 @@ func (a *app) runReap(ctx context.Context) error {
 	for _, r := range append(removed, files...) {
 		fmt.Fprintf(a.streams.Out, "removed %s\n", r)
 	}
-	endings, lerr := a.reapLeases(ctx, cfg)
+	endings, lerr := a.reapLeases(ctx, cfg, o.forget)
 	for _, e := range endings {
-		fmt.Fprintf(a.streams.Out, "lease %s of %s: %s\n", leaseName(e), e.Ref, e)
-		if e.Fate == secret.Unrevoked {
-			lerr = errors.Join(lerr, fmt.Errorf("lease %s of %s: %s", leaseName(e), e.Ref, e))
+		if e.Fate == secret.Unrevoked && !o.forget {
+			lerr = errors.Join(lerr, fmt.Errorf("lease %s of %s could not be revoked: %w", e.Called(), e.Ref, e.Err))
+			continue
 		}
+		fmt.Fprintf(a.streams.Out, "lease %s of %s: %s\n", e.Called(), e.Ref, e)
 	}
 	return errors.Join(err, lerr)
 }
 
-func (a *app) reapLeases(ctx context.Context, cfg *config.Config) ([]secret.Ending, error) {
+func (a *app) reapLeases(ctx context.Context, cfg *config.Config, forget bool) ([]secret.Ending, error) {
 	folder := leaseFolder(cfg)
 	if folder == "" {
 		return nil, nil
 	}
-	return journal.Reap(ctx, folder, func(scheme, dir string) (secret.Minter, bool) {
+	return journal.Reap(ctx, folder, forget, func(scheme, dir string) (secret.Minter, bool) {
 		return secret.NewResolver(all.Sources(all.Options{Dir: dir, Stderr: a.streams.Err})...).Minter(scheme)
 	})
 }
-
-// leaseName is what the issuer calls a lease, or was told to call it.
-func leaseName(e secret.Ending) string { return cmp.Or(e.Lease, e.ID) }
 
 // removeResidue removes one thing that a build noted. Something that is gone is removed.
 func (a *app) removeResidue(ctx context.Context, r build.Residue) error {

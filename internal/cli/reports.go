@@ -4,6 +4,7 @@ import (
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/report"
+	"github.com/tightlip/tightlip/secret"
 )
 
 // asReport puts an outcome into the shape that is printed.
@@ -21,9 +22,7 @@ func asReport(out *build.Outcome, err error, redact func(string) string) *report
 		r.Secrets = append(r.Secrets, report.Secret{ID: s.ID, Reference: redact(s.Ref.String()), Requested: s.Requested})
 	}
 	for _, e := range out.Leases {
-		r.Leases = append(r.Leases, report.Lease{
-			Secret: e.ID, Lease: redact(e.Lease), Expires: e.Expires, Fate: string(e.Fate), Alive: e.Alive(), Text: redact(e.String()),
-		})
+		r.Leases = append(r.Leases, asLease(e, redact))
 	}
 	if p := out.Proof; p != nil {
 		r.Proof = &report.Proof{
@@ -33,6 +32,12 @@ func asReport(out *build.Outcome, err error, redact func(string) string) *report
 		}
 	}
 	return r
+}
+
+func asLease(e secret.Ending, redact func(string) string) report.Lease {
+	return report.Lease{
+		Secret: e.ID, Lease: redact(e.Called()), Expires: e.Expires, Fate: string(e.Fate), Alive: e.Alive(), Text: redact(e.String()),
+	}
 }
 
 func asUnread(in []proof.Unread) []report.Unread {

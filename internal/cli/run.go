@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +45,7 @@ searched, there is no such command, or the command line is wrong; 130 interrupte
 		Example: `  tightlip run --secret id=npm,from=env:NPM_TOKEN,env=NODE_AUTH_TOKEN --context . -- npm ci --ignore-scripts
   tightlip run --secret id=pip,from=file:~/.netrc,file=NETRC --context . -- pip download -d wheels -r requirements.txt`,
 		Args: cobra.MinimumNArgs(0),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.runRun(cmd.Context(), o, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runRun(cmd.Context(), o, nil, args) },
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false)
@@ -74,8 +73,13 @@ func (a *app) mintCommand() *cobra.Command {
 		Long: `Make a credential, run a command with it in a variable, and revoke it. It is "tightlip run" with one secret; the value is never printed.
 "tightlip sources" lists what can be minted.`,
 		Example: `  tightlip mint 'ssh-cert:ca_key?principals=git&ttl=10m' --env KEY --as-file -- sh -c 'ssh -i "$KEY" git@git.corp.example'
-  tightlip mint 'gitea:https://git.corp.example?user=ci&password=env:GITEA_PASSWORD&scopes=read:package' --env TOKEN -- ./fetch`,
-		Args: cobra.MinimumNArgs(1),
+  tightlip mint 'gitea:https://git.corp.example?user=ci&token=env:GITEA_PASSWORD&scopes=read:package' --env TOKEN -- ./fetch`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError(errors.New("tightlip mint needs a reference"), "tightlip sources lists what can be minted")
+			}
+			return nil
+		},
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(true)
@@ -95,20 +99,21 @@ func (a *app) mintCommand() *cobra.Command {
 		return schemes, cobra.ShellCompDirectiveNoSpace
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		key := "env="
-		if *asFile {
-			key = "file="
+		ref, err := secret.ParseRef(args[0])
+		if err != nil {
+			return err
 		}
-		if strings.ContainsAny(args[0]+variable, "\"\n") {
-			return usageError(errors.New("a reference or a variable with a quote"), "percent-encode it as %22")
+		if _, ok := a.resolver(false).Minter(ref.Scheme); !ok {
+			return usageError(fmt.Errorf("%s: makes no credential", ref.Scheme), "tightlip run --secret id=NAME,from=REFERENCE,env=VARIABLE -- COMMAND; tightlip sources lists what is minted")
 		}
-		o.secrets = []string{`id=minted,"from=` + args[0] + `",` + key + variable}
-		return a.runRun(cmd.Context(), o, args[1:])
+		s := build.CommandSecret{Secret: build.Secret{ID: "minted", Ref: ref}, Variable: variable, AsFile: *asFile}
+		return a.runRun(cmd.Context(), o, []build.CommandSecret{s}, args[1:])
 	}
 	return cmd
 }
 
-func (a *app) runRun(ctx context.Context, o *runOptions, command []string) error {
+// runRun runs a command with secrets, and those of the flags.
+func (a *app) runRun(ctx context.Context, o *runOptions, secrets []build.CommandSecret, command []string) error {
 	cfg, err := a.load(map[string]string{})
 	if err != nil {
 		return err
@@ -116,7 +121,7 @@ func (a *app) runRun(ctx context.Context, o *runOptions, command []string) error
 	if err := checkFormat(o.format); err != nil {
 		return err
 	}
-	r := &build.CommandRequest{Command: command, Context: o.context, Skip: o.skip, Out: a.streams.Out, Err: a.streams.Err}
+	r := &build.CommandRequest{Secrets: secrets, Command: command, Context: o.context, Skip: o.skip, Out: a.streams.Out, Err: a.streams.Err}
 	for _, text := range o.secrets {
 		s, err := commandSecret(cfg, text)
 		if err != nil {
@@ -134,9 +139,11 @@ func (a *app) runRun(ctx context.Context, o *runOptions, command []string) error
 	if err != nil {
 		return err
 	}
-	r.Hidden = hiddenVariables(tools.Resolver, r.Secrets)
 	out, err := build.RunCommand(ctx, r, a.openImage, tools)
-	if out == nil {
+	switch {
+	case out == nil && o.format == "json":
+		return errors.Join(err, asReport(&build.Outcome{}, err, a.redact).JSON(a.streams.Err))
+	case out == nil:
 		return err
 	}
 	if out.Left {
@@ -180,6 +187,9 @@ func commandSecret(cfg *config.Config, text string) (build.CommandSecret, error)
 	if err != nil {
 		return build.CommandSecret{}, err
 	}
+	if spec.Argument != "" {
+		return build.CommandSecret{}, usageError(errors.New("--secret: deliver=build-arg is for builds"), "env=VARIABLE brings the secret to a command")
+	}
 	if spec.RebuildOnChange {
 		return build.CommandSecret{}, usageError(errors.New("--secret: rebuild=on-change is for steps of a build"), "leave it out")
 	}
@@ -196,19 +206,9 @@ func commandSecret(cfg *config.Config, text string) (build.CommandSecret, error)
 	return s, nil
 }
 
-// hiddenVariables are those that hold what the secrets come from: the command asked for the secrets, and not for their parents.
-func hiddenVariables(r *secret.Resolver, secrets []build.CommandSecret) []string {
-	var out []string
-	for _, s := range secrets {
-		out = append(out, r.Variables(s.Ref)...)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
 // showLeases tells what became of what was minted.
 func (a *app) showLeases(endings []secret.Ending) {
 	for _, e := range endings {
-		fmt.Fprint(a.streams.Err, a.redact(fmt.Sprintf("tightlip: lease of %s (%s): %s\n", e.ID, cmp.Or(e.Lease, "?"), e)))
+		fmt.Fprintf(a.streams.Err, "tightlip: %s\n", asLease(e, a.redact))
 	}
 }

@@ -68,7 +68,7 @@ func (a *app) runServe(ctx context.Context, o *serveOptions, command []string) e
 	if !ok {
 		return usageError(fmt.Errorf("no instructions for %q", o.builder), "--for kaniko, --for compose or --for any")
 	}
-	r := &build.ServeRequest{Command: command, Port: o.port, Netns: netnsPath(o.netns), Audit: a.audit, Ended: a.showLeases, Out: a.streams.Out, Err: a.streams.Err}
+	r := &build.ServeRequest{Command: command, Port: o.port, Netns: netnsPath(o.netns), Audit: a.audit, Out: a.streams.Out, Err: a.streams.Err}
 	if r.Secrets, err = secrets(cfg, o.secrets, nil, false); err != nil {
 		return err
 	}

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,6 +17,9 @@ import (
 
 // longBuild is how long a credential should live at most if it cannot be revoked: builds take less.
 const longBuild = time.Hour
+
+// issuers is a life that nobody can ask for.
+const issuers = "the issuer's"
 
 // sourceRow is one line of the list. Its JSON is stable: fields are added, never changed.
 type sourceRow struct {
@@ -73,7 +78,7 @@ func sourceRows(sources []secret.Source) []sourceRow {
 				row.Minted, row.Grade, row.Narrow, row.Revoke = true, string(m.Grade), m.Narrow, m.Revoke
 				row.Least, row.Default, row.Warning = life(m.Least), life(m.Default), warning(m)
 				if m.Least == 0 && m.Default > 0 {
-					row.Least = "the issuer's"
+					row.Least = issuers
 				}
 			}
 		}
@@ -109,6 +114,25 @@ func warning(m *secret.MintAbout) string {
 	return ""
 }
 
+// print shows what is minted, a line for each thing that there is to say.
+func (r sourceRow) print(w io.Writer) {
+	fmt.Fprintf(w, "%s %s\n", r.Grade, r.Form)
+	line := func(what, text string) {
+		if text != "" {
+			fmt.Fprintf(w, "    %-9s %s\n", what, text)
+		}
+	}
+	lives := r.Default
+	if r.Least != r.Default && r.Least != issuers {
+		lives += ", at least " + r.Least
+	}
+	line("is", r.What)
+	line("lives", lives)
+	line("narrowed", r.Narrow)
+	line("revoked", cmp.Or(r.Revoke, "no: it ends when it expires"))
+	line("warning:", r.Warning)
+}
+
 func (a *app) printSources(rows []sourceRow) error {
 	w := tabwriter.NewWriter(a.streams.Out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "FOUND\t")
@@ -122,17 +146,10 @@ func (a *app) printSources(rows []sourceRow) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintln(w, "MINTED\tGRADE\tLEAST\tDEFAULT\tREVOKED")
+	fmt.Fprintln(w, "MINTED, by grade: docs/leases.md, tightlip sources --help")
 	for _, r := range rows {
 		if r.Minted {
-			revoke := r.Revoke
-			if revoke == "" {
-				revoke = "no"
-			}
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", r.Form, r.Grade, r.Least, r.Default, revoke)
-			if r.Warning != "" {
-				fmt.Fprintf(w, "    warning: %s\t\t\t\t\n", r.Warning)
-			}
+			r.print(w)
 		}
 	}
 	return w.Flush()

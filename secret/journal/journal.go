@@ -111,8 +111,12 @@ func (j *Journal) write(l line) error {
 	if err != nil {
 		return err
 	}
-	if _, err := j.file.Write(append(text, '\n')); err != nil {
+	before, err := j.file.Stat()
+	if err != nil {
 		return err
+	}
+	if _, err := j.file.Write(append(text, '\n')); err != nil {
+		return errors.Join(err, j.file.Truncate(before.Size())) // a full disk leaves no half of a line
 	}
 	return j.file.Sync()
 }

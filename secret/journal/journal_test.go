@@ -129,19 +129,19 @@ func TestReap(t *testing.T) {
 		}
 		return i, true
 	}
-	if got, err := journal.Reap(t.Context(), folder, sources); err != nil || len(got) > 0 {
+	if got, err := journal.Reap(t.Context(), folder, false, sources); err != nil || len(got) > 0 {
 		t.Fatalf("of a process at work it reaped %v, %v", got, err)
 	}
 	if err := j.Close(); err != nil { // as when the process is killed: nothing was revoked
 		t.Fatal(err)
 	}
 	i.down = errors.New("the issuer is down")
-	got, err := journal.Reap(t.Context(), folder, sources)
+	got, err := journal.Reap(t.Context(), folder, false, sources)
 	if err != nil || len(got) != 2 || got[0].Fate != secret.Unrevoked || len(files(t, folder)) == 0 {
 		t.Fatalf("got %v, %v, and left are %q", got, err, files(t, folder))
 	}
 	i.down = nil
-	got, err = journal.Reap(t.Context(), folder, sources)
+	got, err = journal.Reap(t.Context(), folder, false, sources)
 	if err != nil || len(got) != 2 || got[0].Fate != secret.Unasked || len(files(t, folder)) > 0 || len(i.alive) > 0 {
 		t.Fatalf("got %v, %v, and left are %q", got, err, files(t, folder))
 	}
@@ -167,7 +167,7 @@ func TestReapOfAnyPrefix(t *testing.T) {
 			t.Fatal(err)
 		}
 		i.reaped = nil
-		_, err := journal.Reap(t.Context(), folder, func(string, string) (secret.Minter, bool) { return i, true })
+		_, err := journal.Reap(t.Context(), folder, false, func(string, string) (secret.Minter, bool) { return i, true })
 		if want := n > first; err != nil || len(i.reaped) == 1 != want || len(files(t, folder)) > 0 {
 			t.Fatalf("of %d bytes it reaped %v, %v, and left are %q", n, i.reaped, err, files(t, folder))
 		}
@@ -183,7 +183,7 @@ func TestReapDropsWhatHasExpired(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := &issuer{}
-	got, err := journal.Reap(t.Context(), folder, func(string, string) (secret.Minter, bool) { return i, true })
+	got, err := journal.Reap(t.Context(), folder, false, func(string, string) (secret.Minter, bool) { return i, true })
 	if err != nil || len(got) != 1 || got[0].Fate != secret.Expired || got[0].Alive() || len(i.reaped) > 0 || len(files(t, folder)) > 0 {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -198,7 +198,7 @@ func TestReapWithoutTheSource(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	got, err := journal.Reap(t.Context(), folder, func(string, string) (secret.Minter, bool) { return nil, false })
+	got, err := journal.Reap(t.Context(), folder, false, func(string, string) (secret.Minter, bool) { return nil, false })
 	if err != nil || len(got) != 1 || got[0].Fate != secret.Unrevoked || journal.Left(folder) != 1 {
 		t.Errorf("got %v, %v", got, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tightlip/tightlip/internal/lockfile"
@@ -21,8 +22,8 @@ const keep = 90 * 24 * time.Hour
 type Sources func(scheme, dir string) (secret.Minter, bool)
 
 // Reap ends what processes that are gone have minted and did not revoke, and tells what became of each lease. What cannot be revoked
-// now stays in the folder, until it has expired. The error is for what could not be read.
-func Reap(ctx context.Context, folder string, sources Sources) ([]secret.Ending, error) {
+// now stays in the folder until it has expired, unless it is to be forgotten. The error is for what could not be read.
+func Reap(ctx context.Context, folder string, forget bool, sources Sources) ([]secret.Ending, error) {
 	names, err := filepath.Glob(filepath.Join(folder, pattern))
 	if err != nil {
 		return nil, err
@@ -34,7 +35,7 @@ func Reap(ctx context.Context, folder string, sources Sources) ([]secret.Ending,
 		if err != nil {
 			continue // its process is at work
 		}
-		endings, err := reap(ctx, name, sources)
+		endings, err := reap(ctx, name, forget, sources)
 		unlock()
 		all, errs = append(all, endings...), append(errs, err)
 	}
@@ -42,38 +43,56 @@ func Reap(ctx context.Context, folder string, sources Sources) ([]secret.Ending,
 }
 
 // reap ends the leases of one file, which it removes if none is left.
-func reap(ctx context.Context, name string, sources Sources) ([]secret.Ending, error) {
+func reap(ctx context.Context, name string, forget bool, sources Sources) ([]secret.Ending, error) {
 	leases, err := read(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, os.Remove(name + lockExt) // its process has just removed it
+		_ = os.Remove(name + lockExt) // its process has just removed both
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	var endings []secret.Ending
+	endings := endAll(ctx, leases, sources)
 	j := &Journal{name: name, open: len(leases), unlock: func() {}}
 	if j.file, err = os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0); err != nil {
 		return nil, err
 	}
 	var errs []error
-	for _, l := range leases {
-		e := l.end(ctx, sources)
-		endings = append(endings, e)
-		if e.Fate != secret.Unrevoked || time.Since(l.Time) > keep {
+	for i, l := range leases {
+		if forget || endings[i].Fate != secret.Unrevoked || time.Since(l.Time) > keep {
 			errs = append(errs, (&record{j, l.Lease}).Ended())
 		}
 	}
 	return endings, errors.Join(append(errs, j.Close())...)
 }
 
+// endAll ends leases at the same time: an issuer that does not answer holds up no other.
+func endAll(ctx context.Context, leases []line, sources Sources) []secret.Ending {
+	ctx, cancel := context.WithTimeout(ctx, perFile)
+	defer cancel()
+	endings := make([]secret.Ending, len(leases))
+	var group sync.WaitGroup
+	for i, l := range leases {
+		group.Go(func() { endings[i] = l.end(ctx, sources) })
+	}
+	group.Wait()
+	return endings
+}
+
+// perFile bounds how long is waited for the issuers of one process's leases. skew is how far an issuer's clock may be behind ours.
+const (
+	perFile = 20 * time.Second
+	skew    = time.Hour
+)
+
 // end ends one lease, unless time has.
 func (l line) end(ctx context.Context, sources Sources) secret.Ending {
 	ref, err := secret.ParseRef(l.Ref)
-	e := secret.Ending{ID: l.Name, Ref: ref, Lease: l.ID, Expires: l.Expires, Fate: secret.Unrevoked, Err: err}
+	e := secret.Ending{Ref: ref, Name: l.Name, Lease: l.ID, Expires: l.Expires, Fate: secret.Unrevoked, Err: err, Unsure: l.State == minting}
 	minter, ok := sources(ref.Scheme, l.Dir)
 	switch {
 	case err != nil:
-	case !l.Expires.IsZero() && time.Now().After(l.Expires):
+	case !l.Expires.IsZero() && time.Since(l.Expires) > skew:
 		e.Fate = secret.Expired
 	case !ok:
 		e.Err = fmt.Errorf("this tightlip does not mint %s", ref.Scheme)

@@ -178,7 +178,7 @@ func TestMintedKilled(t *testing.T) {
 	}
 	reap := b.Tightlip("reap")
 	wantCode(t, reap, 0)
-	wantText(t, reap.Stdout, "lease 1 of gitea:", ": revoked")
+	wantText(t, reap.Stdout, "lease tightlip-", ", 1 of gitea:", ": revoked, not verified")
 	if i.alive() != 1 || len(i.journals()) != 1 {
 		t.Errorf("%d tokens are alive, with the journals %s:\n%s", i.alive(), i.journals(), reap.All())
 	}
@@ -210,18 +210,50 @@ func TestMintedIssuerFails(t *testing.T) {
 	onEachTool(t, func(t *testing.T, tool string, b *enginetest.Box, _ *enginetest.Podman) { fails(t, b, tool) })
 }
 
-func TestMintedArgument(t *testing.T) {
-	onAll(t, func(t *testing.T, e engine) {
-		b := e.box(t)
-		project(b, base+"ARG NPM_TOKEN\nRUN test -n \"$NPM_TOKEN\"\n")
-		i := newIssuer(t, b)
-		r := b.Tightlip("build", "--engine", e.name, "--secret=id=NPM_TOKEN,deliver=build-arg,from="+i.ref(), "-t", "minted:arg", ".")
-		wantCode(t, r, 2)
-		wantText(t, r.Stderr, "of the grade B cannot be a build argument") // it may do what the user may do
-		if len(i.Tokens()) > 0 {
-			t.Error("a token was made")
+// argument has a credential as a build argument, which is in the image's history then.
+const argument = base + "ARG NPM_TOKEN\nRUN test -n \"$NPM_TOKEN\" && echo argument-of-${#NPM_TOKEN}\n"
+
+func argumentBuild(t *testing.T, b *enginetest.Box, engine string) {
+	t.Helper()
+	project(b, argument)
+	g := fake.NewGitLab(t)
+	b.Env["GITLAB_TOKEN"], b.Env["NPM_TOKEN"] = g.Owner, "not this one" // a variable of the argument's name is another thing
+	flag := func(ref string) string { return `--secret="id=NPM_TOKEN","deliver=build-arg","from=` + ref + `"` }
+	ref := "gitlab:" + g.URL + "/shop/api?token=env:GITLAB_TOKEN&scopes=read_registry"
+	args := []string{"build", "--engine", engine, "--progress", "plain", "--format", "json", flag(ref), "-t", "minted:arg", "."}
+	if engine == "embedded" {
+		args = slices.Concat(args[:8], []string{"-o", "type=oci,dest=out.tar", "."})
+	}
+	r := b.Tightlip(args...)
+	wantCode(t, r, 0)
+	wantText(t, r.Stderr, "argument-of-")
+	wantText(t, r.Stdout, `"fate": "revoked and verified dead"`, `"spent": [`)
+	for _, token := range g.Tokens()[1:] {
+		enginetest.NoTraces(t, "what was printed", r.All(), token.Value)
+		if g.Alive(token.Value) {
+			t.Error("the token is alive")
 		}
-	})
+	}
+	// An issuer that cannot be asked leaves the image without a name.
+	g.Fail(fake.Fault{Path: "/self", Status: 403})
+	r = b.Tightlip(args...)
+	wantCode(t, r, 3)
+	wantText(t, r.Stdout, `"named": false`, "is not verified dead")
+	// One that does what its parent may do is no build argument, and neither is one that stays.
+	i := newIssuer(t, b)
+	for ref, want := range map[string]string{i.ref(): "of the grade B cannot be a build argument", "env:GITLAB_TOKEN": "is not minted for this build"} {
+		r = b.Tightlip("build", "--engine", engine, flag(ref), "-t", "minted:arg", ".")
+		wantCode(t, r, 2)
+		wantText(t, r.Stderr, want)
+	}
+	if len(i.Tokens()) > 0 {
+		t.Error("a token was made")
+	}
+}
+
+func TestMintedArgument(t *testing.T) {
+	onAll(t, func(t *testing.T, e engine) { argumentBuild(t, e.box(t), e.name) })
+	onEachTool(t, func(t *testing.T, tool string, b *enginetest.Box, _ *enginetest.Podman) { argumentBuild(t, b, tool) })
 }
 
 // TestTrust has a project's file that wants a host to be reached.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -15,6 +16,10 @@ const left = "/dev/shm/tightlip-files-*"
 
 // TestRunEnds sends signals while a command waits for an answer, and wants the secrets' files gone, and all that the command started.
 func TestRunEnds(t *testing.T) {
+	// Whoever runs the tests under nohup has SIGHUP ignored by all that they start.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	before, _ := filepath.Glob(left)
 	for _, test := range []struct {
 		name   string

@@ -22,6 +22,7 @@ type Options struct {
 	Streams build.Streams
 	Path    string   // of the program
 	Env     []string // added to the environment of the program
+	Without []string // variables of ours that the program does not get
 }
 
 // Engine is one of the tools on this machine.
@@ -30,6 +31,7 @@ type Engine struct {
 	path    string
 	info    info
 	env     []string
+	without []string
 	streams build.Streams
 }
 
@@ -192,7 +194,7 @@ func (b *result) build(ctx context.Context, args, env []string) (err error) {
 	if b.job.Request.Context == "-" && b.job.Request.File != "-" {
 		stdin = b.engine.streams.In
 	}
-	err = b.engine.run(ctx, command{args: args, env: append(env, "TMPDIR="+b.temp()), without: b.job.Hidden, stdin: stdin, stdout: show, stderr: show})
+	err = b.engine.run(ctx, command{args: args, env: append(env, "TMPDIR="+b.temp()), stdin: stdin, stdout: show, stderr: show})
 	if ctx.Err() != nil {
 		_ = show.Close(false)
 		return context.Cause(ctx)
@@ -204,6 +206,11 @@ func (b *result) build(ctx context.Context, args, env []string) (err error) {
 	return errors.Join(err, show.Close(err != nil))
 }
 
+// isArgument tells whether a build argument is a secret's: a variable of that name is none of the tool's own.
+func (b *result) isArgument(name string) bool {
+	return slices.ContainsFunc(b.job.Request.Secrets, func(s build.Secret) bool { return s.Argument == name })
+}
+
 // hide takes the values of build arguments that hold a secret out of args and returns them as variables, since everybody sees
 // the arguments of a process. The proof will find them in the image's history.
 func (b *result) hide(args []string) (env []string, err error) {
@@ -213,7 +220,7 @@ func (b *result) hide(args []string) (env []string, err error) {
 		}
 		name, _, ok := strings.Cut(arg, "=")
 		_, taken := os.LookupEnv(name)
-		if i == 0 || args[i-1] != "--build-arg" || !ok || taken {
+		if i == 0 || args[i-1] != "--build-arg" || !ok || taken && !b.isArgument(name) {
 			return nil, refuse("--secret, and a mount in the Dockerfile", "a secret is in what would be an argument of %s", b.engine.tool)
 		}
 		args[i], env = name, append(env, arg)

@@ -17,7 +17,6 @@ const patience = 5 * time.Second
 // command is a call of a tool.
 type command struct {
 	args, env      []string
-	without        []string // variables of ours that the tool does not get
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
@@ -31,7 +30,7 @@ func (e *Engine) run(ctx context.Context, c command) error {
 	cmd := exec.CommandContext(ctx, e.path, c.args...)
 	ours := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
-		return slices.Contains(c.without, name)
+		return slices.Contains(e.without, name)
 	})
 	cmd.Env = append(append(ours, e.env...), c.env...)
 	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
