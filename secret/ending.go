@@ -154,7 +154,9 @@ func (l *Lease) bounded(ctx context.Context, f func() (bool, error)) (bool, erro
 	case r := <-done:
 		return r.ok, r.err
 	case <-ctx.Done():
-		l.inUse.Store(true)
+		if l.inUse != nil {
+			l.inUse.Store(true)
+		}
 		return false, ctx.Err()
 	}
 }

@@ -17,7 +17,7 @@ type Lease struct {
 
 	name  string       // that the issuer was told
 	ended func() error // tells the journal
-	inUse atomic.Bool  // by a call to the issuer that nobody waits for any more
+	inUse *atomic.Bool // by a call to the issuer that nobody waits for any more; nil: it is in no Set
 }
 
 // Source resolves the references of one scheme.

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -55,6 +56,9 @@ func (s *Set) AddMinted(id string, ref Ref, mint func(context.Context) (*Lease, 
 }
 
 func (s *Set) add(id string, e *entry) error {
+	for _, lease := range e.leases {
+		lease.inUse = new(atomic.Bool)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -152,6 +156,7 @@ func (s *Set) minted(ctx context.Context, id string, e *entry) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
+	lease.inUse = new(atomic.Bool)
 	s.mu.Lock()
 	closed = s.closed
 	if !closed {
