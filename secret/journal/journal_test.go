@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ type issuer struct {
 	alive  map[string]bool
 	down   error
 	seen   func()
+	mu     sync.Mutex // leases are reaped at the same time
 	reaped []secret.Minted
 }
 
@@ -44,6 +46,8 @@ func (i *issuer) Mint(_ context.Context, _ secret.Ref, name string) (*secret.Lea
 }
 
 func (i *issuer) Reap(_ context.Context, _ secret.Ref, m secret.Minted) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	i.reaped = append(i.reaped, m)
 	delete(i.alive, m.Name)
 	return i.down
