@@ -9,6 +9,7 @@ type About struct {
 	Example string // one that was run
 	// Variables are those of the environment that hold the source's own credential, if no reference does.
 	Variables []string
+	Variable  bool // references name a variable that holds the value, as env:NAME does
 	Mint      *MintAbout
 }
 

@@ -77,11 +77,11 @@ func (r *Resolver) About(scheme string) (About, bool) {
 // Variables lists the variables of the environment that a reference, and those within it, take values from.
 func (r *Resolver) Variables(ref Ref) []string {
 	var out []string
-	if ref.Scheme == SchemeEnv {
+	about, _ := r.About(ref.Scheme)
+	if ref.Scheme == SchemeEnv || about.Variable {
 		name, _, _ := strings.Cut(ref.Rest, "#")
 		out = append(out, name)
 	}
-	about, _ := r.About(ref.Scheme)
 	out = append(out, about.Variables...)
 	for _, inner := range ref.inner() {
 		out = append(out, r.Variables(inner)...)

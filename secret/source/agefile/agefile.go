@@ -32,7 +32,10 @@ func (Source) Scheme() string { return "age" }
 
 // About implements secret.Described.
 func (Source) About() secret.About {
-	return secret.About{Form: "age:PATH?identity=PATH#KEY", What: "a file that age encrypted, or a key of it", Example: "age:secrets.env.age?identity=key.txt#NPM_TOKEN"}
+	return secret.About{
+		Form: "age:PATH?identity=PATH#KEY", What: "a file that age encrypted, or a key of it", Example: "age:secrets.env.age?identity=key.txt#NPM_TOKEN",
+		Variables: []string{"SOPS_AGE_KEY"},
+	}
 }
 
 // Resolve implements secret.Source.

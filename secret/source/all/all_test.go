@@ -46,6 +46,89 @@ func TestAbout(t *testing.T) {
 	}
 }
 
+// variables are those that hold the sources' own credentials, by scheme.
+var variables = map[string]string{
+	"docker-credential": "DOCKER_AUTH_CONFIG",
+	"age":               "SOPS_AGE_KEY",
+	"sops": "SOPS_AGE_KEY VAULT_TOKEN AZURE_CLIENT_SECRET GOOGLE_CREDENTIALS GOOGLE_OAUTH_ACCESS_TOKEN " +
+		"AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_CONTAINER_AUTHORIZATION_TOKEN",
+	"github-oidc": "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+
+	"vault": vaultVariables, "vault-token": vaultVariables, "vault-lease": vaultVariables,
+	"openbao": baoVariables, "openbao-token": baoVariables, "openbao-lease": baoVariables,
+	"aws-secretsmanager": awsVariables, "aws-ssm": awsVariables, "aws-sts": awsVariables, "codeartifact": awsVariables, "ecr": awsVariables,
+	"gcp-secretmanager": "CLOUDSDK_AUTH_ACCESS_TOKEN", "gcp-impersonate": "CLOUDSDK_AUTH_ACCESS_TOKEN",
+	"azure-keyvault": azureVariables, "azure-acr": azureVariables,
+}
+
+const (
+	vaultVariables = "VAULT_TOKEN VAULT_SECRET_ID VAULT_ID_TOKEN"
+	baoVariables   = "BAO_TOKEN BAO_SECRET_ID BAO_ID_TOKEN " + vaultVariables
+	awsVariables   = "AWS_ACCESS_KEY_ID AWS_ACCESS_KEY AWS_SECRET_ACCESS_KEY AWS_SECRET_KEY AWS_SESSION_TOKEN AWS_CONTAINER_AUTHORIZATION_TOKEN"
+	azureVariables = "AZURE_CLIENT_SECRET IDENTITY_HEADER"
+)
+
+func TestVariables(t *testing.T) {
+	resolver := all.Resolver(all.Options{})
+	for _, scheme := range resolver.Schemes() {
+		got := resolver.Variables(secret.Ref{Scheme: scheme})
+		got = slices.DeleteFunc(got, func(name string) bool { return name == "" }) // that a reference would name
+		if text := strings.Join(got, " "); text != variables[scheme] {
+			t.Errorf("%s: takes its own credential from %q, want %q", scheme, text, variables[scheme])
+		}
+	}
+	for text, want := range map[string]string{
+		"env:A": "A", "gitlab-oidc:B": "B", "gitea:https://git.corp.example?token=env:T&user=ci": "T",
+		"vault:kv/ci?auth=jwt&jwt=gitlab-oidc:B#pip": vaultVariables + " B",
+	} {
+		ref, err := secret.ParseRef(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(resolver.Variables(ref), " "); got != want {
+			t.Errorf("%s: takes values from %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestVariablesInCode looks into the sources of the sources for variables that look like credentials, and that none of them tells about.
+func TestVariablesInCode(t *testing.T) {
+	var told []string
+	for _, list := range variables {
+		told = append(told, strings.Fields(list)...)
+	}
+	paths, err := filepath.Glob("../*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`"([A-Z][A-Z0-9_]*)"`).FindAllSubmatch(text, -1) {
+			name := string(m[1])
+			if !regexp.MustCompile(`(TOKEN|SECRET|SECRET_ID|PASSWORD|PASSPHRASE|CREDENTIALS|HEADER|AUTH_CONFIG|KEY|KEY_ID)$`).MatchString(name) || slices.Contains(filesNamed, name) {
+				continue
+			}
+			found++
+			if !slices.ContainsFunc(told, func(told string) bool { return told == name || strings.HasSuffix(told, "_"+name) }) { // prefixes vary
+				t.Errorf("%s: no source tells that it reads %s", path, name)
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("found %d variables only", found)
+	}
+}
+
+// filesNamed are variables that hold paths.
+var filesNamed = []string{"GOOGLE_APPLICATION_CREDENTIALS"}
+
 // TestExamples runs the examples that need nothing but themselves. Those of the other sources run in their own tests.
 func TestExamples(t *testing.T) {
 	t.Setenv("NPM_TOKEN", "x")

@@ -26,6 +26,13 @@ type AWS struct {
 	Variable string // what follows AWS_ENDPOINT_URL_: "SECRETS_MANAGER"
 }
 
+// AWSVariables are those in which the SDK finds credentials.
+func AWSVariables() []string {
+	return []string{
+		"AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+	}
+}
+
 // Keys are credentials of AWS, such as those of a role that was assumed.
 type Keys struct {
 	ID            string

@@ -10,6 +10,9 @@ import (
 	"github.com/tightlip/tightlip/secret/source/web"
 )
 
+// AzureVariables are those that hold credentials. The others name files.
+func AzureVariables() []string { return []string{"AZURE_CLIENT_SECRET", "IDENTITY_HEADER"} }
+
 // Azure returns an access token for a resource, such as https://vault.azure.net: a client's secret, a federated token, the identity of the
 // machine, az.
 func Azure(ctx context.Context, o Options, resource string) (secret.Value, error) {

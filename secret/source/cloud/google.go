@@ -19,6 +19,9 @@ import (
 // googleScope is all that the account may do; what that is, IAM says.
 const googleScope = "https://www.googleapis.com/auth/cloud-platform"
 
+// GoogleVariables are those that hold credentials. The others name files.
+func GoogleVariables() []string { return []string{"CLOUDSDK_AUTH_ACCESS_TOKEN"} }
+
 // Google returns an access token: gcloud's own variable, Application Default Credentials, the metadata server, gcloud.
 func Google(ctx context.Context, o Options) (secret.Value, error) {
 	if text := os.Getenv("CLOUDSDK_AUTH_ACCESS_TOKEN"); text != "" {

@@ -31,7 +31,7 @@ func (Source) Scheme() string { return "docker-credential" }
 func (Source) About() secret.About {
 	return secret.About{
 		Form: "docker-credential:REGISTRY?file=PATH, with #username for the user", What: "the login of docker or podman at a registry",
-		Example: "docker-credential:registry.corp.example",
+		Example: "docker-credential:registry.corp.example", Variables: []string{"DOCKER_AUTH_CONFIG"},
 	}
 }
 

@@ -28,10 +28,11 @@ func systems() []system {
 	return []system{
 		{"github-oidc", secret.About{
 			Form: "github-oidc:AUDIENCE", What: "a token by which GitHub Actions (also Gitea's and Forgejo's) vouches for this job",
-			Example: "github-oidc:https://vault.corp.example",
+			Example: "github-oidc:https://vault.corp.example", Variables: []string{"ACTIONS_ID_TOKEN_REQUEST_TOKEN"},
 		}, github, "add permissions: {id-token: write} to the job"},
 		{"gitlab-oidc", secret.About{
 			Form: "gitlab-oidc:VARIABLE", What: "a token by which GitLab vouches for this job, as .gitlab-ci.yml names it", Example: "gitlab-oidc:VAULT_ID_TOKEN",
+			Variable: true,
 		}, gitlab, "add id_tokens: {NAME: {aud: AUDIENCE}} to the job"},
 	}
 }

@@ -24,9 +24,10 @@ var azureACR = &kind{
 		Grade: secret.GradeC, Default: 3 * time.Hour, // or less with scope=: the registry is not asked
 		Narrow: "scope= to a repository, and to pulling",
 	},
-	path:   "the name of a registry",
-	keys:   []string{"scope"},
-	fields: []string{"password", "docker"},
+	variables: cloud.AzureVariables(),
+	path:      "the name of a registry",
+	keys:      []string{"scope"},
+	fields:    []string{"password", "docker"},
 	check: func(o *order) error {
 		name, domain, _ := strings.Cut(o.acrHost(), ".")
 		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") != "" || !slices.Contains(acrDomains, domain) {

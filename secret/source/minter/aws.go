@@ -28,12 +28,13 @@ var awsSTS = &kind{
 		Grade: secret.GradeA, Least: 15 * time.Minute, Default: 15 * time.Minute,
 		Narrow: "the role; policy= to a part of what it may do",
 	},
-	path:    "the ARN of a role",
-	keys:    []string{"policy", "external-id", "region"},
-	parents: []string{"policy"},
-	life:    "duration",
-	longest: 12 * time.Hour,
-	fields:  []string{"credentials", "env", "json"},
+	variables: cloud.AWSVariables(),
+	path:      "the ARN of a role",
+	keys:      []string{"policy", "external-id", "region"},
+	parents:   []string{"policy"},
+	life:      "duration",
+	longest:   12 * time.Hour,
+	fields:    []string{"credentials", "env", "json"},
 	check: func(o *order) error {
 		if !isRole(o.Path) {
 			return o.wrong("what follows aws-sts: is not the ARN of a role", "")
@@ -54,10 +55,11 @@ var awsCodeArtifact = &kind{
 		Grade: secret.GradeB, Least: 15 * time.Minute, Default: 15 * time.Minute,
 		Narrow: "role= to what a role may do that is assumed for it",
 	},
-	path:    "a domain and the account that owns it, as DOMAIN/OWNER",
-	keys:    []string{"region", "role"},
-	life:    "duration",
-	longest: 12 * time.Hour,
+	variables: cloud.AWSVariables(),
+	path:      "a domain and the account that owns it, as DOMAIN/OWNER",
+	keys:      []string{"region", "role"},
+	life:      "duration",
+	longest:   12 * time.Hour,
 	check: func(o *order) error {
 		if domain, owner, ok := strings.Cut(o.Path, "/"); !ok || domain == "" || len(owner) != 12 || strings.Trim(owner, "0123456789") != "" {
 			return o.wrong("what follows codeartifact: is not DOMAIN/OWNER_ACCOUNT", "")
@@ -77,9 +79,10 @@ var awsECR = &kind{
 		Grade: secret.GradeC, Default: 12 * time.Hour,
 		Narrow: "role= to what a role may do that is assumed for it",
 	},
-	path:   "the account whose registry it is",
-	keys:   []string{"region", "role"},
-	fields: []string{"password", "docker"},
+	variables: cloud.AWSVariables(),
+	path:      "the account whose registry it is",
+	keys:      []string{"region", "role"},
+	fields:    []string{"password", "docker"},
 	check: func(o *order) error {
 		if len(o.Path) != 12 || strings.Trim(o.Path, "0123456789") != "" {
 			return o.wrong("what follows ecr: is not the number of an account", "")

@@ -24,10 +24,11 @@ var gcpImpersonate = &kind{
 		Grade: secret.GradeA, Least: time.Minute, Default: 15 * time.Minute,
 		Narrow: "the service account; scopes= to kinds of APIs",
 	},
-	path:    "the address of a service account",
-	keys:    []string{"scopes"},
-	life:    "ttl",
-	longest: time.Hour,
+	variables: cloud.GoogleVariables(),
+	path:      "the address of a service account",
+	keys:      []string{"scopes"},
+	life:      "ttl",
+	longest:   time.Hour,
 	check: func(o *order) error {
 		if name, host, ok := strings.Cut(o.Path, "@"); !ok || name == "" || host == "" || strings.Contains(o.Path, "/") {
 			return o.wrong("what follows gcp-impersonate: is not the address of a service account", "")

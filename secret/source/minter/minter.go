@@ -45,6 +45,8 @@ type kind struct {
 	example string // one that was run
 	about   secret.MintAbout
 
+	variables []string // of the environment, with what it asks the issuer; none: parents are all it needs
+
 	path    string        // what the path of a reference is, for people; empty: it may be left out
 	needs   []string      // keys that have to be there
 	keys    []string      // others
@@ -111,7 +113,7 @@ func (m *minter) Scheme() string { return m.kind.scheme }
 // About implements secret.Described.
 func (m *minter) About() secret.About {
 	about := m.kind.about
-	return secret.About{Form: m.kind.form, What: m.kind.what, Example: m.kind.example, Mint: &about}
+	return secret.About{Form: m.kind.form, What: m.kind.what, Example: m.kind.example, Variables: m.kind.variables, Mint: &about}
 }
 
 // Check implements secret.Minter.

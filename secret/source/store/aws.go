@@ -14,6 +14,7 @@ var awsSecretsManager = kind{
 	scheme: "aws-secretsmanager",
 	about: secret.About{
 		Form: "aws-secretsmanager:NAME#KEY", What: "a secret of AWS Secrets Manager, or a key of the JSON in it", Example: "aws-secretsmanager:ci/pip#password",
+		Variables: cloud.AWSVariables(),
 	},
 	keys: []string{"region", "version-stage", "version-id"},
 	who:  "aws sts get-caller-identity",
@@ -48,6 +49,7 @@ var awsParameters = kind{
 	scheme: "aws-ssm",
 	about: secret.About{
 		Form: "aws-ssm:/PATH#KEY", What: "a parameter of AWS Systems Manager, decrypted, or a key of the JSON in it", Example: "aws-ssm:/ci/pip",
+		Variables: cloud.AWSVariables(),
 	},
 	keys: []string{"region"},
 	who:  "aws sts get-caller-identity",

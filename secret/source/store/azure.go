@@ -14,6 +14,7 @@ var azureKeyVault = kind{
 	scheme: "azure-keyvault",
 	about: secret.About{
 		Form: "azure-keyvault:VAULT/SECRET#KEY", What: "a secret of Azure Key Vault, or a key of the JSON in it", Example: "azure-keyvault:shop-ci/pip",
+		Variables: cloud.AzureVariables(),
 	},
 	who:  "az account show",
 	read: readAzure,

@@ -16,7 +16,7 @@ var gcpSecretManager = kind{
 	scheme: "gcp-secretmanager",
 	about: secret.About{
 		Form: "gcp-secretmanager:projects/PROJECT/secrets/NAME#KEY", What: "a secret of Google Cloud Secret Manager, or a key of the JSON in it",
-		Example: "gcp-secretmanager:projects/shop/secrets/pip",
+		Example: "gcp-secretmanager:projects/shop/secrets/pip", Variables: cloud.GoogleVariables(),
 	},
 	who:  "gcloud auth list",
 	read: readGCP,

@@ -21,6 +21,7 @@ func vaults() []kind {
 			scheme: f.Scheme,
 			about: secret.About{
 				Form: f.Scheme + ":MOUNT/PATH#FIELD", What: "a field of a secret in " + f.Name, Example: f.Scheme + ":kv/ci#pip",
+				Variables: f.Variables(),
 			},
 			keys: append(vault.Keys(), "version"),
 			read: func(ctx context.Context, r request) (found, error) { return readVault(ctx, r, f) },

@@ -21,12 +21,18 @@ var stores = []store{
 	},
 	{
 		scheme: "sops", program: "sops", try: "run sops filestatus on the file: one of its keys has to be yours", read: readSOPS,
-		about: secret.About{Form: "sops:PATH#KEY", What: "a file that SOPS encrypted, or a key of it", Example: "sops:secrets.yaml#npm.token"},
+		about: secret.About{Form: "sops:PATH#KEY", What: "a file that SOPS encrypted, or a key of it", Example: "sops:secrets.yaml#npm.token", Variables: sopsVariables},
 	},
 	{
 		scheme: "keyring", program: "secret-tool", try: "run secret-tool in a session with D-Bus and an unlocked keyring", read: readKeyring,
 		about: secret.About{Form: "keyring:SERVICE/ACCOUNT", What: "the desktop's keyring, by the Secret Service", Example: "keyring:npm/ci"},
 	},
+}
+
+// sopsVariables are those that hold the keys which getsops.io/docs has, for age and for the services that keep keys.
+var sopsVariables = []string{
+	"SOPS_AGE_KEY", "VAULT_TOKEN", "AZURE_CLIENT_SECRET", "GOOGLE_CREDENTIALS", "GOOGLE_OAUTH_ACCESS_TOKEN",
+	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
 }
 
 // readPass returns the first line of an entry, or what follows KEY: in one of the others, as browserpass has it.

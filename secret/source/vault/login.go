@@ -44,6 +44,21 @@ var methods = []method{
 	}},
 }
 
+// Variables are those that hold what a token is got with, or a token.
+func (f Flavour) Variables() (names []string) {
+	for _, prefix := range f.Prefixes {
+		names = append(names, prefix+"TOKEN")
+		for _, m := range methods {
+			for _, field := range m.fields {
+				if field.secret && field.variable != "" {
+					names = append(names, prefix+field.variable)
+				}
+			}
+		}
+	}
+	return names
+}
+
 func (c *Client) login(ctx context.Context, o Options, name string) error {
 	for _, m := range methods {
 		if m.name != name {
