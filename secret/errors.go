@@ -15,8 +15,15 @@ var (
 	ErrTooLarge      = fmt.Errorf("is larger than %d MiB", MaxSize>>20)
 	ErrUnknownScheme = errors.New("unknown scheme")
 	ErrNotRevocable  = errors.New("cannot be revoked")
-	ErrNotMade       = errors.New("nothing was made") // an issuer surely has made no credential
+	ErrNotMade       = errors.New("nothing was made") // which lives on: see NotMade
 )
+
+// NotMade says that an error of a mint left nothing at the issuer to reap. It wraps ErrNotMade, and err, whose text stays as it is.
+func NotMade(err error) error { return notMade{err} }
+
+type notMade struct{ error }
+
+func (e notMade) Unwrap() []error { return []error{e.error, ErrNotMade} }
 
 // ResolveError says why a reference has no value.
 type ResolveError struct {

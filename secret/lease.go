@@ -43,7 +43,8 @@ type Minter interface {
 	Check(ref Ref) error
 
 	// Mint makes a credential. Its issuer calls it by name, if issuers of that kind let their credentials have names, so that Reap
-	// finds it even if the answer to Mint was lost. The rules for errors are those of Resolve.
+	// finds it even if the answer to Mint was lost. The rules for errors are those of Resolve; one that surely left nothing at the
+	// issuer wraps ErrNotMade.
 	Mint(ctx context.Context, ref Ref, name string) (*Lease, error)
 
 	// Reap ends a credential that an earlier process made and could not revoke. The error wraps ErrNotRevocable if that takes

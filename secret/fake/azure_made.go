@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// registryExchange follows azure.github.io/acr/AAD-OAuth.html, as does registryToken. The repository is shop/api.
+// registryExchange follows azure.github.io/acr/AAD-OAuth.html, as does registryToken. The registry is acme, the repository
+// shop/api.
 func (a *Azure) registryExchange(r *http.Request) Answer {
 	t, ok := a.Token(r.PostFormValue("access_token"))
-	if !ok || r.PostFormValue("grant_type") != "access_token" || r.PostFormValue("service") != r.Host || t.About["resource"] != "https://containerregistry.azure.net" {
+	if !ok || !strings.HasPrefix(r.Host, "acme.") || r.PostFormValue("grant_type") != "access_token" || r.PostFormValue("service") != r.Host || t.About["resource"] != "https://containerregistry.azure.net" {
 		return a.registryError()
 	}
 	return OK(map[string]any{"refresh_token": a.registryJWT("refresh", 3*time.Hour, "")})

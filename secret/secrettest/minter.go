@@ -27,7 +27,7 @@ type MinterFixture struct {
 	// Parents are the values that the minter uses, and others that it sees. They are in no error.
 	Parents [][]byte
 
-	// Broken are references that mint nothing at the issuer.
+	// Broken are references that mint nothing at the issuer, or leave nothing there. Their errors wrap secret.ErrNotMade.
 	Broken []secret.Ref
 
 	// Reached counts the calls that the issuer got. nil: it has none to get.
@@ -52,7 +52,7 @@ func MinterContract(t *testing.T, newFixture func(t *testing.T) MinterFixture) {
 		{"reaped by name and ID", func(t *testing.T, f MinterFixture) { testReaped(t, f, true) }},
 		{"one does not revoke another", testSeveral},
 		{"a cancelled mint makes nothing", testMintCancelled},
-		{"errors do not contain values", testMintErrors},
+		{"errors contain no values, and say that nothing was made", testMintErrors},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, newFixture(t)) })
 	}
@@ -262,8 +262,8 @@ func testSeveral(t *testing.T, f MinterFixture) {
 func testMintCancelled(t *testing.T, f MinterFixture) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := f.Minter.Mint(ctx, f.Ref, name()); !errors.Is(err, context.Canceled) {
-		t.Errorf("minting: got %v, want the context's error", err)
+	if _, err := f.Minter.Mint(ctx, f.Ref, name()); !errors.Is(err, context.Canceled) || !errors.Is(err, secret.ErrNotMade) {
+		t.Errorf("minting: got %v, want the context's error and secret.ErrNotMade", err)
 	}
 	if _, err := f.Minter.Resolve(ctx, f.Ref); !errors.Is(err, context.Canceled) {
 		t.Errorf("resolving: got %v, want the context's error", err)
@@ -285,6 +285,12 @@ func testMintErrors(t *testing.T, f MinterFixture) {
 		if err == nil {
 			t.Errorf("%s: minted %s, want an error", ref, lease.ID)
 			continue
+		}
+		if !errors.Is(err, secret.ErrNotMade) {
+			t.Errorf("%s: %v: does not wrap secret.ErrNotMade", ref, err)
+		}
+		if strings.Contains(err.Error(), secret.ErrNotMade.Error()) {
+			t.Errorf("%s: %v: says what is for programs", ref, err)
 		}
 		for _, value := range f.Parents {
 			checkText(t, err, value)

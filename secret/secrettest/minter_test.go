@@ -98,13 +98,10 @@ func (m *mint) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, erro
 
 func (m *mint) Mint(ctx context.Context, ref secret.Ref, name string) (*secret.Lease, error) {
 	if err := ctx.Err(); err != nil && m.fault != "not cancelled" {
-		return nil, err
+		return nil, secret.NotMade(err)
 	}
 	if ref.Rest == "broken" {
-		if m.fault == "parent in an error" {
-			return nil, errors.New("cannot use " + string(m.parent))
-		}
-		return nil, errors.New("cannot be made")
+		return nil, m.broken()
 	}
 	c := coin{name: name, value: "coin-" + rand.Text()}
 	switch m.fault {
@@ -117,6 +114,18 @@ func (m *mint) Mint(ctx context.Context, ref secret.Ref, name string) (*secret.L
 	}
 	m.do(func() { m.made = append(m.made, c) })
 	return m.lease(c), nil
+}
+
+func (m *mint) broken() error {
+	switch m.fault {
+	case "parent in an error":
+		return secret.NotMade(errors.New("cannot use " + string(m.parent)))
+	case "maybe made":
+		return errors.New("cannot be made")
+	case "not made, and printed":
+		return errors.Join(errors.New("cannot be made"), secret.ErrNotMade)
+	}
+	return secret.NotMade(errors.New("cannot be made"))
 }
 
 func (m *mint) lease(c coin) *secret.Lease {
@@ -185,7 +194,9 @@ func TestMinterContractNotices(t *testing.T) {
 		"one for all":                  "one_does_not_revoke_another",
 		"not cancelled":                "a_cancelled_mint_makes_nothing",
 		"reaps what is cancelled":      "a_cancelled_mint_makes_nothing",
-		"parent in an error":           "errors_do_not_contain_values",
+		"parent in an error":           "errors_contain_no_values,_and_say_that_nothing_was_made",
+		"maybe made":                   "errors_contain_no_values,_and_say_that_nothing_was_made",
+		"not made, and printed":        "errors_contain_no_values,_and_say_that_nothing_was_made",
 	} {
 		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMinterContractOnMemory$/^"+test+"$")
 		child.Env = append(os.Environ(), faultVariable+"="+fault)

@@ -66,8 +66,8 @@ func TestACR(t *testing.T) {
 			t.Setenv("AZURE_CLIENT_ID", a.Client)
 			t.Setenv("AZURE_CLIENT_SECRET", a.Secret)
 			return faked{
-				fake: a.Fake, http: a.HTTP(), parents: parents{"SECRET": []byte(a.Secret)}, life: life, ref: ref,
-				broken: []string{"azure-acr:acme?scope=repository:other:pull"},
+				fake: a.Fake, http: a.HTTP(), parents: parents{"SECRET": []byte(a.Secret)}, life: life, ref: ref, twice: strings.Contains(ref, "scope="),
+				broken: []string{"azure-acr:other"},
 				works:  func(_ *testing.T, value string) bool { return a.Alive(value) },
 				refused: map[string]string{
 					"azure-acr:acme?scope=repository:other:pull": "azure-acr: making a credential: the registry answered 401 Unauthorized: needs repository:other:pull on the registry",

@@ -23,6 +23,7 @@ type faked struct {
 	ref     string
 	life    time.Duration
 	named   bool     // the issuer knows names
+	twice   bool     // more than one call makes something
 	broken  []string // references that mint nothing
 	works   func(t *testing.T, value string) bool
 	refused map[string]string // errors of references
@@ -49,6 +50,7 @@ func runFaked(t *testing.T, start func(t *testing.T) faked) {
 	t.Helper()
 	secrettest.MinterContract(t, func(t *testing.T) secrettest.MinterFixture { return start(t).fixture(t) })
 	t.Run("faults", func(t *testing.T) { testFaults(t, start) })
+	t.Run("made or not", func(t *testing.T) { testNotMade(t, start) })
 	t.Run("refusals", func(t *testing.T) { testRefusals(t, start(t)) })
 }
 
@@ -130,6 +132,37 @@ func testFaults(t *testing.T, start func(t *testing.T) faked) {
 				if strings.Contains(text, token.Value) {
 					t.Error("the error contains what was minted")
 				}
+			}
+		})
+	}
+}
+
+// testNotMade has the last call of a mint fail, which is the one that makes the credential. Whether it did may be known, or not.
+func testNotMade(t *testing.T, start func(t *testing.T) faked) {
+	for name, test := range map[string]struct {
+		fault fake.Fault
+		want  bool
+	}{
+		"refused":   {fake.Fault{Status: http.StatusForbidden}, true},
+		"failed":    {fake.Fault{Status: http.StatusBadGateway, RetryAfter: "3600"}, false},
+		"unheard":   {fake.Fault{Malformed: true}, false},
+		"no answer": {fake.Fault{Slow: true, Times: 1}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := start(t)
+			m, r := f.minter(t, f.at(f.ref))
+			before := len(f.fake.Log())
+			if _, err := m.Mint(t.Context(), r, "tightlip-first"); err != nil {
+				t.Fatal(err)
+			}
+			calls := len(f.fake.Log()) - before
+			test.fault.After = calls - 1
+			f.fake.Fail(test.fault)
+			ctx, cancel := contextFor(t, test.fault.Slow)
+			defer cancel()
+			_, err := m.Mint(ctx, r, "tightlip-second")
+			if got := errors.Is(err, secret.ErrNotMade); err == nil || got != test.want && !f.twice {
+				t.Errorf("the last of %d calls: got %v, not made: %t", calls, err, got)
 			}
 		})
 	}

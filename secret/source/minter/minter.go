@@ -196,14 +196,20 @@ func (m *minter) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, er
 func (m *minter) Mint(ctx context.Context, ref secret.Ref, name string) (*secret.Lease, error) {
 	o, err := m.prepare(ctx, ref, name)
 	if err != nil {
-		return nil, m.explain(ref, "", err)
+		return nil, secret.NotMade(m.explain(ref, "", err))
 	}
-	c, err := m.kind.mint(ctx, o)
+	var effect web.Effect
+	c, err := m.kind.mint(web.Watch(ctx, &effect), o)
 	if err == nil && c.value.Len() == 0 {
 		err = web.ErrMalformed
 	}
 	if err != nil {
-		return nil, m.explain(ref, "making a credential", errors.Join(err, m.takeBack(ctx, o, c)))
+		gone, failed := m.takeBack(ctx, o, c)
+		err = m.explain(ref, "making a credential", errors.Join(err, failed))
+		if gone || !effect.Possible() {
+			err = secret.NotMade(err)
+		}
+		return nil, err
 	}
 	if c.id == "" {
 		c.id = name
@@ -211,21 +217,25 @@ func (m *minter) Mint(ctx context.Context, ref secret.Ref, name string) (*secret
 	return m.lease(o, c), nil
 }
 
-// takeBack ends a credential that was made, and of which something is wrong.
-func (m *minter) takeBack(ctx context.Context, o *order, c *credential) error {
+// takeBack ends a credential that was made, and of which something is wrong, and tells whether it is gone.
+func (m *minter) takeBack(ctx context.Context, o *order, c *credential) (gone bool, err error) {
 	if c == nil {
-		return nil
+		return false, nil
 	}
 	lease := m.lease(o, c)
 	if lease.Revoke == nil {
-		return nil
+		return false, nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackTime)
-	defer cancel()
-	return lease.Revoke(ctx)
+	err = anyway(ctx, lease.Revoke)
+	return err == nil, err
 }
 
-const takeBackTime = 10 * time.Second
+// anyway cleans up although ctx may be done, under a time limit of its own.
+func anyway(ctx context.Context, cleanUp func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return cleanUp(ctx)
+}
 
 // prepare reads a reference and resolves what is in it.
 func (m *minter) prepare(ctx context.Context, ref secret.Ref, name string) (*order, error) {

@@ -3,9 +3,13 @@ package minter_test
 import (
 	"context"
 	"errors"
+	"io"
+	"log"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/tightlip/tightlip/secret"
+	"github.com/tightlip/tightlip/secret/secrettest"
 	"github.com/tightlip/tightlip/secret/source/env"
 	"github.com/tightlip/tightlip/secret/source/minter"
 )
@@ -126,4 +130,20 @@ func broken(t *testing.T, texts ...string) (refs []secret.Ref) {
 		refs = append(refs, parse(t, text))
 	}
 	return refs
+}
+
+// TestUnreached has servers that a request never gets to.
+func TestUnreached(t *testing.T) {
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	unknown := httptest.NewTLSServer(nil)
+	unknown.Config.ErrorLog = log.New(io.Discard, "", 0)
+	defer unknown.Close()
+	for _, address := range []string{closed.URL, unknown.URL, "https://git.invalid"} {
+		p := parents{"TOKEN": secrettest.Canary(t)}
+		m, r := minterOf(t, p, "gitea:"+address+"?user=ci&token=env:TOKEN&scopes=read:user")
+		if _, err := m.Mint(t.Context(), r, "x"); !errors.Is(err, secret.ErrNotMade) || secrettest.Leak(err.Error(), p["TOKEN"]) != "" {
+			t.Errorf("%s: got %v", address, err)
+		}
+	}
 }

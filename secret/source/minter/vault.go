@@ -120,7 +120,7 @@ func mintVaultToken(ctx context.Context, o *order, f vault.Flavour) (*credential
 		return nil, err
 	}
 	if answer.Auth == nil {
-		return nil, errors.Join(web.ErrMalformed, keep(context.WithoutCancel(ctx)))
+		return nil, errors.Join(web.ErrMalformed, anyway(ctx, keep))
 	}
 	expires := time.Now().Add(time.Duration(answer.Auth.LeaseDuration) * time.Second)
 	return &credential{value: answer.Auth.ClientToken.Value, expires: expires, id: answer.Auth.Accessor, close: keep}, nil
@@ -132,9 +132,9 @@ func mintVaultLease(ctx context.Context, o *order, f vault.Flavour) (*credential
 		return nil, err
 	}
 	if answer.LeaseID == "" {
-		return nil, errors.Join(&secret.ResolveError{
+		return nil, errors.Join(secret.NotMade(&secret.ResolveError{
 			Ref: o.ref, Problem: o.kind.scheme + ": what is at " + o.Path + " is not made for who asks", Try: f.Scheme + ":" + o.Path + " for what is stored",
-		}, keep(context.WithoutCancel(ctx)))
+		}), anyway(ctx, keep))
 	}
 	value, err := o.picked(answer.Data)
 	c := &credential{value: value, expires: time.Now().Add(time.Duration(answer.LeaseDuration) * time.Second), id: answer.LeaseID, close: keep}
@@ -150,7 +150,7 @@ func makeInVault(ctx context.Context, o *order, f vault.Flavour, call web.Call) 
 	}
 	call.Once, call.Into = true, &answer
 	if err := client.Do(ctx, call); err != nil {
-		return answer, nil, errors.Join(err, client.Close(context.WithoutCancel(ctx)))
+		return answer, nil, errors.Join(err, anyway(ctx, client.Close))
 	}
 	return answer, once(client.Close), nil
 }
@@ -199,7 +199,7 @@ func aliveVault(ctx context.Context, o *order, f vault.Flavour, call web.Call) (
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = client.Close(context.WithoutCancel(ctx)) }() // it expires
+	defer func() { _ = anyway(ctx, client.Close) }() // it expires
 	call.Method, call.Needs = http.MethodPost, "the capability update on "+call.Path
 	err = client.Do(ctx, call)
 	if status := web.StatusOf(err); status == http.StatusBadRequest || status == http.StatusNotFound {
@@ -216,7 +216,7 @@ func reapVault(ctx context.Context, o *order, f vault.Flavour, m secret.Minted, 
 	if err != nil {
 		return err
 	}
-	defer func() { _ = client.Close(context.WithoutCancel(ctx)) }() // it expires
+	defer func() { _ = anyway(ctx, client.Close) }() // it expires
 	call.Method, call.Needs = http.MethodPost, "the capability update on "+call.Path
 	err = client.Do(ctx, call)
 	if status := web.StatusOf(err); status == http.StatusBadRequest { // a lease or an accessor that is not there

@@ -17,7 +17,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/tightlip/tightlip/secret"
@@ -162,6 +161,7 @@ func near(host string) bool {
 func (c *Client) once(ctx context.Context, base string, call Call) (retry bool, wait time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	ctx, sent := traced(ctx)
 	r, err := c.request(ctx, base, call)
 	if err != nil {
 		return false, 0, err
@@ -172,12 +172,15 @@ func (c *Client) once(ctx context.Context, base string, call Call) (retry bool, 
 	}
 	resp, err := client.Do(r)
 	if err != nil {
-		sent := !errors.Is(err, syscall.ECONNREFUSED)
-		return !sent || !call.Once, 0, c.broken(err)
+		call.note(ctx, sent.Load())
+		return !sent.Load() || !call.Once, 0, c.broken(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode >= 300 {
+	if resp.StatusCode < 300 {
+		call.note(ctx, true)
+	} else {
 		e := c.refusal(resp, call.Needs)
+		call.note(ctx, !refusedBefore(resp.StatusCode) || !refusedBefore(e.Status))
 		retry, wait := repeatable(e.Status, resp.Header, call.Once)
 		return retry, wait, e
 	}

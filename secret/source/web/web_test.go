@@ -196,3 +196,29 @@ func TestSealed(t *testing.T) {
 		t.Errorf("printing the answer shows the value: %s", form)
 	}
 }
+
+// TestEffect has calls that make something, and those that surely made nothing.
+func TestEffect(t *testing.T) {
+	for status, want := range map[int]bool{200: true, 302: true, 400: false, 403: false, 408: true, 429: false, 500: true, 503: true, 0: true} {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			if status == 0 {
+				panic(http.ErrAbortHandler) // hangs up
+			}
+			w.Header().Set("Retry-After", "3600")
+			w.WriteHeader(status)
+		})
+		for _, once := range []bool{true, false} {
+			var e web.Effect
+			err := c.Do(web.Watch(t.Context(), &e), web.Call{Method: http.MethodPost, Once: once})
+			if got := e.Possible(); got != (want && once) || (err == nil) != (status == 200) {
+				t.Errorf("%d, once %t: possible %t, %v", status, once, got, err)
+			}
+		}
+	}
+	var e web.Effect
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) })
+	c.Means = func(int, []byte) (int, string) { return http.StatusInternalServerError, "InternalServerError" }
+	if err := c.Do(web.Watch(t.Context(), &e), web.Call{Once: true}); err == nil || !e.Possible() {
+		t.Errorf("a 400 that means 500: possible %t, %v", e.Possible(), err)
+	}
+}
