@@ -32,6 +32,7 @@ type ResolveError struct {
 	Problem string // for the user, such as "environment variable NPM_TOKEN is not set"; empty: Ref and Err say it
 	Try     string // what the user can type to solve it, if anything
 	Err     error  // the cause, often one of the sentinels above
+	Only    bool   // there is no other way to name the secret than the one that failed
 }
 
 // Error implements error.
@@ -49,7 +50,7 @@ func (e *ResolveError) Error() string {
 // Hint is what to type to solve the problem, or "".
 func (e *ResolveError) Hint() string {
 	missing := errors.Is(e.Err, ErrNotFound) || errors.Is(e.Err, ErrEmpty)
-	if e.ID == "" || e.Ref.Scheme == SchemeFile || !missing {
+	if e.ID == "" || e.Ref.Scheme == SchemeFile || !missing || e.Only {
 		return e.Try
 	}
 	other := "--secret id=" + e.ID + ",src=FILE"

@@ -140,6 +140,9 @@ func (a *app) runRun(ctx context.Context, o *runOptions, secrets []build.Command
 		return err
 	}
 	out, err := build.RunCommand(ctx, r, a.openImage, tools)
+	if re, ok := errors.AsType[*secret.ResolveError](err); ok {
+		re.Only = true // a file would need its variable, too
+	}
 	switch {
 	case out == nil && o.format == "json":
 		return errors.Join(err, asReport(&build.Outcome{}, err, a.redact).JSON(a.streams.Err))
