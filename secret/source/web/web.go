@@ -7,6 +7,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -269,8 +270,30 @@ func (c *Client) broken(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
 	}
-	return fmt.Errorf("%s: %w", c.Who, err)
+	return &brokenError{c.Who, err}
 }
+
+// brokenError is a call without an answer. Its text does not quote what came instead of one, as that of net/http does.
+type brokenError struct {
+	who string
+	err error
+}
+
+// Error implements error.
+func (e *brokenError) Error() string {
+	_, network := errors.AsType[net.Error](e.err) // also what DNS says, and that the time is over
+	_, certificate := errors.AsType[*tls.CertificateVerificationError](e.err)
+	for _, plain := range []error{io.EOF, io.ErrUnexpectedEOF, context.Canceled} {
+		network = network || errors.Is(e.err, plain)
+	}
+	if network || certificate {
+		return e.who + ": " + e.err.Error()
+	}
+	return e.who + ": the connection failed, or the answer is not HTTP"
+}
+
+// Unwrap returns the cause.
+func (e *brokenError) Unwrap() error { return e.err }
 
 // ErrMalformed is that an answer is not what the API promises.
 var ErrMalformed = errors.New("the answer is not what was expected")
