@@ -80,6 +80,8 @@ func TestWrongReferences(t *testing.T) {
 		"npm-token:https://npm.corp.example?password=env:P":                            "a reference to npm-token: needs one of user= and token=",
 		"npm-token:https://npm.corp.example?password=env:P&user=u&read-only=1":         "read-only= of npm-token: is neither true nor false",
 		"npm-token:https://npm.corp.example?password=env:P&user=u&cidr=2001:db8::/32":  "cidr= of npm-token: is no list of IPv4 networks",
+		"npm-token:https://npm.corp.example?password=env:P&user=u&login=1":             "login= of npm-token: is neither true nor false",
+		"npm-token:https://npm.corp.example?password=env:P&token=env:T&login=true":     "login=true of npm-token: takes user= and password=, and the token is not narrowed",
 		"gitlab:https://gitlab.corp.example?token=env:T&scopes=api":                    "the path of gitlab: is not the address of a project",
 		"gitlab:https://gitlab.corp.example/a/b?token=env:T&scopes=api&access-level=x": "access-level= of gitlab: is none",
 		"gitlab:https://gitlab.corp.example/a/b?token=env:T&scopes=api&ttl=1h":         "gitlab: makes nothing that lives for less than 24h0m0s",

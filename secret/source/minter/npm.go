@@ -12,25 +12,27 @@ import (
 	"github.com/tightlip/tightlip/secret/source/web"
 )
 
-// npmToken makes a token of a registry for npm as npm token create does: lib/index.js of npm-profile.
+// npmToken makes a token of a registry for npm as npm token create does, or for registries without that API as npm login does:
+// lib/index.js of npm-profile.
 //
-// Not every registry that has this API ends what it deletes: old verdaccios deleted their note of a token that nobody looked at.
+// Not every registry ends what it deletes. Verdaccio 6 answers to npm logout that it did, and does nothing.
 var npmToken = &kind{
 	scheme:  "npm-token",
 	form:    "npm-token:https://HOST?user=NAME&password=REFERENCE",
 	what:    "a token for a registry of npm packages",
 	example: "npm-token:https://npm.corp.example?user=ci&password=env:NPM_PASSWORD&cidr=192.0.2.0/24",
 	about: secret.MintAbout{
-		Grade: secret.GradeB, Narrow: "to reading, unless read-only=false; cidr= to networks",
-		Revoke: "deleted by its ID, and asked after, since some registries go on to accept it; reap can if the ID is known",
+		Grade: secret.GradeB, Narrow: "to reading, unless read-only=false; cidr= to networks; with login=true to nothing, which is as bad as D",
+		Revoke: "deleted by its ID, or with login=true by its value, and asked after, since some registries go on to accept it; reap can if the ID is known",
 	},
 	path:    "the address of the registry",
 	needs:   []string{"password"},
-	keys:    []string{"user", "token", "read-only", "cidr"},
+	keys:    []string{"user", "token", "read-only", "cidr", "login"},
 	parents: []string{"password", "token"},
 	check:   checkNPM,
 	mint:    mintNPM,
 	alive:   aliveNPM,
+	revoke:  revokeNPM,
 	reap:    reapNPM,
 }
 
@@ -38,8 +40,13 @@ func checkNPM(o *order) error {
 	if (o.Get("user") == "") == (o.Get("token") == "") {
 		return o.wrong("a reference to npm-token: needs one of user= and token=", "")
 	}
-	if !slices.Contains([]string{"true", "false"}, o.Or("read-only", "true")) {
-		return o.wrong("read-only= of npm-token: is neither true nor false", "read-only=false")
+	for _, key := range []string{"read-only", "login"} {
+		if !slices.Contains([]string{"true", "false"}, o.Or(key, "true")) {
+			return o.wrong(key+"= of npm-token: is neither true nor false", key+"=false")
+		}
+	}
+	if o.npmLogin() && (o.Get("token") != "" || o.Get("read-only") != "" || o.Get("cidr") != "") {
+		return o.wrong("login=true of npm-token: takes user= and password=, and the token is not narrowed", "leave token=, read-only= and cidr= out")
 	}
 	for _, network := range o.List("cidr") {
 		if p, err := netip.ParsePrefix(network); err != nil || !p.Addr().Is4() {
@@ -59,7 +66,13 @@ func (o *order) npm() *web.Client {
 
 const npmTokens = "/-/npm/v1/tokens"
 
+// npmLogin tells whether the registry lacks the API for tokens.
+func (o *order) npmLogin() bool { return o.Get("login") == "true" }
+
 func mintNPM(ctx context.Context, o *order) (*credential, error) {
+	if o.npmLogin() {
+		return mintNPMLogin(ctx, o)
+	}
 	var made struct {
 		Key   string   `json:"key"`
 		Token web.Text `json:"token"`
@@ -72,8 +85,46 @@ func mintNPM(ctx context.Context, o *order) (*credential, error) {
 	return &credential{value: made.Token.Value, id: made.Key}, nil
 }
 
-func aliveNPM(ctx context.Context, o *order, c *credential) (bool, error) {
+// mintNPMLogin looks first whether there is such a user: to log in as one that there is not makes one.
+func mintNPMLogin(ctx context.Context, o *order) (*credential, error) {
+	known, err := npmKnows(ctx, o.npm())
+	if err != nil {
+		return nil, err
+	}
+	if !known {
+		return nil, &secret.ResolveError{Ref: o.ref, Problem: "npm-token: the registry does not know " + o.Get("user") + " with this password", Try: "check user= and " + o.Get("password")}
+	}
+	var made struct {
+		Token web.Text `json:"token"`
+	}
+	name := "org.couchdb.user:" + o.Get("user")
+	request := map[string]any{"_id": name, "name": o.Get("user"), "password": text(o.values["password"]), "type": "user", "roles": []string{}}
+	err = o.npm().Do(ctx, web.Call{Method: http.MethodPut, Path: "/-/user/" + url.PathEscape(name), JSON: request, Into: &made, Once: true, Needs: "the user's password"})
+	if err != nil {
+		return nil, err
+	}
+	return &credential{value: made.Token.Value}, nil
+}
+
+// revokeNPM deletes a token. That of a login has no ID: it stands in the path, and so in the log of the registry.
+func revokeNPM(ctx context.Context, o *order, c *credential) error {
+	if !o.npmLogin() {
+		return reapNPM(ctx, o, secret.Minted{Name: o.name, ID: c.id})
+	}
 	client := &web.Client{Who: "the registry", Base: o.Path, Auth: web.Bearer(c.value)}
+	err := client.Do(ctx, web.Call{Method: http.MethodDelete, Path: "/-/user/token/" + url.PathEscape(text(c.value))})
+	if web.StatusOf(err) == http.StatusUnauthorized { // it is dead
+		return nil
+	}
+	return gone(err)
+}
+
+func aliveNPM(ctx context.Context, o *order, c *credential) (bool, error) {
+	return npmKnows(ctx, &web.Client{Who: "the registry", Base: o.Path, Auth: web.Bearer(c.value)})
+}
+
+// npmKnows tells whether the registry takes a client for anybody.
+func npmKnows(ctx context.Context, client *web.Client) (bool, error) {
 	var who struct {
 		Username string `json:"username"`
 	}

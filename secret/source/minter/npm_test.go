@@ -10,9 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -120,62 +118,66 @@ func TestNPM(t *testing.T) {
 	}
 }
 
-// TestDeafNPM has a registry whose tokens go on after it has deleted them, as verdaccio's of logins do.
-func TestDeafNPM(t *testing.T) {
+// TestNPMLogin has the tokens of logins, which verdaccio says that it has ended, and goes on to accept.
+func TestNPMLogin(t *testing.T) {
 	t.Parallel()
-	p := parents{"PASSWORD": secrettest.Canary(t), "NOT": secrettest.Canary(t)}
-	var mu sync.Mutex
-	made := map[string]bool{} // whether they are listed
-	registry := http.NewServeMux()
-	registry.HandleFunc("POST /-/npm/v1/tokens", func(w http.ResponseWriter, r *http.Request) {
-		if _, password, _ := r.BasicAuth(); password != string(p["PASSWORD"]) {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		key := strconv.Itoa(len(made))
-		made[key] = true
-		fmt.Fprintf(w, `{"key": "%s", "token": "token-%[1]s"}`, key)
-	})
-	registry.HandleFunc("GET /-/npm/v1/tokens", func(w http.ResponseWriter, _ *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		var list []map[string]string
-		for key, listed := range made {
-			if listed {
-				list = append(list, map[string]string{"key": key})
-			}
-		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"objects": list, "urls": map[string]string{}})
-	})
-	registry.HandleFunc("DELETE /-/npm/v1/tokens/token/{key}", func(_ http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		made[r.PathValue("key")] = false
-	})
-	registry.HandleFunc("GET /-/whoami", func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		if _, ok := made[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer token-")]; ok {
-			fmt.Fprint(w, `{"username": "ci"}`)
-		} else {
-			fmt.Fprint(w, `{}`)
-		}
-	})
-	server := httptest.NewServer(registry)
-	t.Cleanup(server.Close)
+	s := startNPM(t, "")
+	p := parents{"PASSWORD": s.password, "NOT": secrettest.Canary(t)}
 	secrettest.MinterContract(t, func(t *testing.T) secrettest.MinterFixture {
-		m, r := minterOf(t, p, "npm-token:"+server.URL+"?password=env:PASSWORD&user=ci")
-		works := func(_ *testing.T, v secret.Value) bool {
-			mu.Lock()
-			defer mu.Unlock()
-			_, ok := made[strings.TrimPrefix(string(v.Open()), "token-")]
-			return ok
-		}
+		m, r := minterOf(t, p, "npm-token:"+s.url+"?user=ci&password=env:PASSWORD&login=true")
 		return secrettest.MinterFixture{
-			Minter: m, Ref: r, Works: works, Parents: p.values(), Stays: true,
-			Broken: broken(t, "npm-token:"+server.URL+"?password=env:NOT&user=ci"),
+			Minter: m, Ref: r, Works: s.works, Parents: p.values(), Stays: true,
+			Broken: broken(t, "npm-token:"+s.url+"?user=ci&password=env:NOT&login=true", "npm-token:"+s.url+"?user=nobody&password=env:NOT&login=true"),
 		}
 	})
+	if status := s.call(t, http.MethodPut, "/-/user/org.couchdb.user:nobody", "", map[string]string{"name": "nobody", "password": string(p["NOT"])}, nil); status != http.StatusCreated {
+		t.Errorf("the login of a user that there was not has made one: %d", status)
+	}
+}
+
+// TestNPMLogout has registries that do not end a login, whose token is in the path of the call.
+func TestNPMLogout(t *testing.T) {
+	t.Parallel()
+	value := append(secrettest.Canary(t), "/%?#"...)
+	for name, answer := range map[string]http.HandlerFunc{
+		"refusal": func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), http.StatusForbidden) },
+		"failure": func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), http.StatusNotImplemented) },
+		"elsewhere": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://other.corp.example"+r.URL.String(), http.StatusFound)
+		},
+		"around": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.String(), http.StatusTemporaryRedirect)
+		},
+		"nothing": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"no HTTP": func(w http.ResponseWriter, r *http.Request) {
+			if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
+				fmt.Fprintf(c, "%s\r\n\r\n", r.URL)
+				c.Close()
+			}
+		},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodDelete {
+				if !strings.HasSuffix(r.URL.Path, string(value)) {
+					t.Errorf("deletes %s", r.URL)
+				}
+				answer(w, r)
+				return
+			}
+			_ = json.NewEncoder(w).Encode(map[string]string{"token": string(value), "username": "ci"})
+		}))
+		m, r := minterOf(t, parents{"PASSWORD": secrettest.Canary(t)}, "npm-token:"+server.URL+"?user=ci&password=env:PASSWORD&login=true")
+		lease, err := m.Resolve(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = lease.Revoke(t.Context())
+		if err == nil || secrettest.Leak(fmt.Sprintf("%v %#v", err, err), value) != "" {
+			t.Errorf("%s: got %v", name, err)
+		}
+		server.Close()
+		if err = lease.Revoke(t.Context()); err == nil || secrettest.Leak(err.Error(), value) != "" {
+			t.Errorf("%s, and closed: got %v", name, err)
+		}
+	}
 }
