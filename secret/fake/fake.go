@@ -216,11 +216,12 @@ type Fault struct {
 	After int    // so many of them are let through first
 	Times int    // how often; 0: from then on
 
-	Status     int    // refuses with it
-	RetryAfter string // and this header
-	Slow       bool   // does not answer before the test ends
-	Malformed  bool   // leaves the end of the answer out
-	Revoke     bool   // revokes all tokens before it answers
+	Status     int              // refuses with it
+	RetryAfter string           // and this header
+	Slow       bool             // does not answer before the test ends
+	Malformed  bool             // leaves the end of the answer out
+	Revoke     bool             // revokes tokens before it answers: those that Tokens is true for
+	Tokens     func(Token) bool // nil: all
 
 	seen int // requests to Path
 }
@@ -267,7 +268,7 @@ func (f *Fake) fault(r *http.Request) Fault {
 			continue
 		}
 		if fault.Revoke {
-			f.revoke(func(Token) bool { return true })
+			f.revoke(func(t Token) bool { return fault.Tokens == nil || fault.Tokens(t) })
 		}
 		return *fault
 	}

@@ -56,7 +56,7 @@ func TestAWS(t *testing.T) {
 			runFaked(t, func(t *testing.T) faked {
 				a, p := startAWS(t)
 				f := faked{
-					fake: a.Fake, http: a.HTTP(), parents: p, life: test.life, ref: test.ref, broken: test.broken, named: strings.HasPrefix(name, "sts"), twice: name == "codeartifact by a role",
+					fake: a.Fake, http: a.HTTP(), parents: p, life: test.life, ref: test.ref, broken: test.broken, named: strings.HasPrefix(name, "sts"), twice: name == "codeartifact by a role", clocked: true,
 					works: func(_ *testing.T, value string) bool {
 						found := regexp.MustCompile(test.token).FindStringSubmatch(value)
 						return found != nil && a.Alive(found[1])

@@ -41,7 +41,7 @@ func TestGCP(t *testing.T) {
 			}
 			t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", path)
 			return faked{
-				fake: g.Fake, http: g.HTTP(), resolve: file.Source{}.Resolve, parents: parents{"KEY": key}, life: 10 * time.Minute, ref: ref,
+				fake: g.Fake, http: g.HTTP(), resolve: file.Source{}.Resolve, parents: parents{"KEY": key}, life: 10 * time.Minute, ref: ref, clocked: true,
 				broken: []string{"gcp-impersonate:other@shop.iam.gserviceaccount.com"},
 				works: func(_ *testing.T, value string) bool {
 					token, ok := g.Token(value)
@@ -66,7 +66,7 @@ func TestACR(t *testing.T) {
 			t.Setenv("AZURE_CLIENT_ID", a.Client)
 			t.Setenv("AZURE_CLIENT_SECRET", a.Secret)
 			return faked{
-				fake: a.Fake, http: a.HTTP(), parents: parents{"SECRET": []byte(a.Secret)}, life: life, ref: ref, twice: strings.Contains(ref, "scope="),
+				fake: a.Fake, http: a.HTTP(), parents: parents{"SECRET": []byte(a.Secret)}, life: life, ref: ref, twice: strings.Contains(ref, "scope="), ends: byThem,
 				broken: []string{"azure-acr:other"},
 				works:  func(_ *testing.T, value string) bool { return a.Alive(value) },
 				refused: map[string]string{

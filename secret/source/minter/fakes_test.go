@@ -23,6 +23,8 @@ type faked struct {
 	ref     string
 	life    time.Duration
 	named   bool     // the issuer knows names
+	clocked bool     // the issuer refuses what was signed by another clock
+	ends    string   // who says when a credential does, if it is not the issuer that says how long it lives
 	twice   bool     // more than one call makes something
 	broken  []string // references that mint nothing
 	works   func(t *testing.T, value string) bool
@@ -51,6 +53,8 @@ func runFaked(t *testing.T, start func(t *testing.T) faked) {
 	secrettest.MinterContract(t, func(t *testing.T) secrettest.MinterFixture { return start(t).fixture(t) })
 	t.Run("faults", func(t *testing.T) { testFaults(t, start) })
 	t.Run("made or not", func(t *testing.T) { testNotMade(t, start) })
+	t.Run("revoked midway", func(t *testing.T) { testRevokedMidway(t, start(t)) })
+	t.Run("another clock", func(t *testing.T) { testSkew(t, start) })
 	t.Run("refusals", func(t *testing.T) { testRefusals(t, start(t)) })
 }
 
@@ -164,6 +168,84 @@ func testNotMade(t *testing.T, start func(t *testing.T) faked) {
 			if got := errors.Is(err, secret.ErrNotMade); err == nil || got != test.want && !f.twice {
 				t.Errorf("the last of %d calls: got %v, not made: %t", calls, err, got)
 			}
+		})
+	}
+}
+
+// testRevokedMidway has somebody else revoke a credential, between two calls.
+func testRevokedMidway(t *testing.T, f faked) {
+	m, r := f.minter(t, f.at(f.ref))
+	for _, ask := range []string{"alive", "revoke"} {
+		lease, err := m.Mint(t.Context(), r, "tightlip-"+ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		value := string(lease.Value.Open())
+		f.fake.Fail(fake.Fault{Times: 1, Revoke: true, Tokens: func(t fake.Token) bool { return strings.Contains(value, t.Value) }})
+		if ask == "alive" {
+			alive(t, lease)
+		}
+		if lease.Revoke == nil {
+			continue
+		}
+		if err := lease.Revoke(t.Context()); err != nil || f.works(t, value) {
+			t.Errorf("%s: revoking what was revoked: %v", ask, err)
+		}
+	}
+}
+
+// alive fails if the issuer says that a lease is.
+func alive(t *testing.T, lease *secret.Lease) {
+	t.Helper()
+	if lease.Alive == nil {
+		return
+	}
+	if got, err := lease.Alive(t.Context()); err != nil || got {
+		t.Errorf("alive: got %t, %v", got, err)
+	}
+}
+
+const (
+	byUs   = "tightlip, by its clock"   // with another clock it has ended sooner or later than that, perhaps before it began
+	byThem = "the issuer, by its clock" // so the lease is as wrong as that
+)
+
+// testSkew has an issuer whose clock is an hour ahead or behind. Either it makes a credential that can be ended, or it takes our clock for
+// wrong, which is known to have made nothing.
+func testSkew(t *testing.T, start func(t *testing.T) faked) {
+	for _, skew := range []time.Duration{time.Hour, -time.Hour} {
+		t.Run(skew.String(), func(t *testing.T) {
+			f := start(t)
+			m, r := f.minter(t, f.at(f.ref))
+			f.fake.Skew(skew)
+			began := time.Now()
+			lease, err := m.Mint(t.Context(), r, "tightlip-skew")
+			if err != nil {
+				if !f.clocked || !errors.Is(err, secret.ErrNotMade) {
+					t.Errorf("minting: %v", err)
+				}
+				return
+			}
+			if f.clocked {
+				t.Error("the issuer does not look at our clock")
+			}
+			if works := f.works(t, string(lease.Value.Open())); works != (f.ends != byUs || f.fake.Now().Before(lease.Expires)) {
+				t.Errorf("what was minted works: %t", works)
+			}
+			ends := began.Add(f.life)
+			if f.ends == byThem {
+				ends = ends.Add(skew)
+			}
+			if off := lease.Expires.Sub(ends); f.ends != byUs && off.Abs() > 5*time.Second || off > 5*time.Second {
+				t.Errorf("ends %s from when it should", off)
+			}
+			if lease.Revoke == nil {
+				return
+			}
+			if err := lease.Revoke(t.Context()); err != nil || f.works(t, string(lease.Value.Open())) {
+				t.Errorf("revoking: %v", err)
+			}
+			alive(t, lease)
 		})
 	}
 }

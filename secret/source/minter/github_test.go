@@ -13,7 +13,7 @@ func TestGitHub(t *testing.T) {
 	runFaked(t, func(t *testing.T) faked {
 		g := fake.NewGitHub(t)
 		return faked{
-			fake: g.Fake, parents: parents{"KEY": g.Key, "NOT": secrettest.Canary(t)}, life: time.Hour,
+			fake: g.Fake, parents: parents{"KEY": g.Key, "NOT": secrettest.Canary(t)}, life: time.Hour, clocked: true,
 			ref:    "github-app:12345/678?key=env:KEY&repositories=api&permissions=contents:read&api=URL",
 			broken: []string{"github-app:12345/678?key=env:NOT&api=URL", "github-app:54321/678?key=env:KEY&api=URL"},
 			works: func(t *testing.T, value string) bool {

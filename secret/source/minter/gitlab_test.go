@@ -16,7 +16,7 @@ func TestGitLab(t *testing.T) {
 			runFaked(t, func(t *testing.T) faked {
 				g := fake.NewGitLab(t)
 				return faked{
-					fake: g.Fake, parents: parents{"TOKEN": []byte(g.Owner), "NOT": secrettest.Canary(t)}, life: 24 * time.Hour, named: true,
+					fake: g.Fake, parents: parents{"TOKEN": []byte(g.Owner), "NOT": secrettest.Canary(t)}, life: 24 * time.Hour, named: true, ends: byUs,
 					ref:    "gitlab:URL/shop/api?token=env:TOKEN&scopes=" + scopes,
 					broken: []string{"gitlab:URL/shop/api?token=env:NOT&scopes=read_api", "gitlab:URL/shop/other?token=env:TOKEN&scopes=read_api"},
 					works: func(t *testing.T, value string) bool {
@@ -36,7 +36,7 @@ func TestGitLabDeploy(t *testing.T) {
 	runFaked(t, func(t *testing.T) faked {
 		g := fake.NewGitLab(t)
 		return faked{
-			fake: g.Fake, parents: parents{"TOKEN": []byte(g.Owner), "NOT": secrettest.Canary(t)}, life: 30 * time.Minute, named: true,
+			fake: g.Fake, parents: parents{"TOKEN": []byte(g.Owner), "NOT": secrettest.Canary(t)}, life: 30 * time.Minute, named: true, ends: byUs,
 			ref:    "gitlab-deploy:URL/shop/api?token=env:TOKEN&scopes=read_package_registry&username=ci&ttl=30m",
 			broken: []string{"gitlab-deploy:URL/shop/api?token=env:NOT&scopes=read_package_registry&username=ci"},
 			works: func(t *testing.T, value string) bool {
