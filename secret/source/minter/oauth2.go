@@ -2,6 +2,7 @@ package minter
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -192,8 +193,7 @@ type endpoints struct {
 func (o *order) endpoints(ctx context.Context) (endpoints, error) {
 	var ends endpoints
 	if issuer := o.Get("issuer"); issuer != "" && (o.Get("revoke-url") == "" || o.Get("introspect-url") == "") {
-		c := &web.Client{Who: "the OAuth server", Base: issuer}
-		if err := c.Do(ctx, web.Call{Path: "/.well-known/openid-configuration", Into: &ends}); err != nil {
+		if err := o.published(ctx, issuer, &ends); err != nil {
 			return endpoints{}, err
 		}
 		// RFC 8414, section 3.3: otherwise somebody may publish where others send their tokens.
@@ -203,6 +203,26 @@ func (o *order) endpoints(ctx context.Context) (endpoints, error) {
 	}
 	ends.Revoke, ends.Introspect = o.Or("revoke-url", ends.Revoke), o.Or("introspect-url", ends.Introspect)
 	return ends, nil
+}
+
+// published reads what an issuer publishes about itself: RFC 8414, section 3, and OpenID Connect Discovery 1.0, section 4, which is older and
+// has issuers with a path publish it somewhere else. The error is the one of the first.
+func (o *order) published(ctx context.Context, issuer string, ends *endpoints) error {
+	u, err := url.Parse(strings.TrimSuffix(issuer, "/"))
+	if err != nil {
+		return web.ErrMalformed // which Check refuses
+	}
+	path := u.EscapedPath()
+	u.Path, u.RawPath = "", ""
+	var first error
+	for _, at := range []string{"/.well-known/oauth-authorization-server" + path, path + "/.well-known/openid-configuration"} {
+		err := (&web.Client{Who: "the OAuth server", Base: u.String()}).Do(ctx, web.Call{Path: at, Into: ends})
+		if status := web.StatusOf(err); status < 400 || status >= 500 {
+			return err
+		}
+		first = cmp.Or(first, err)
+	}
+	return first
 }
 
 // aliveOAuth2 is RFC 7662.

@@ -200,3 +200,38 @@ func TestOAuth2Issuer(t *testing.T) {
 		}
 	}
 }
+
+// TestOAuth2Published has issuers that publish where their endpoints are in one of two places, with and without a path.
+func TestOAuth2Published(t *testing.T) {
+	for issuer, places := range map[string][]string{
+		"":       {"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"},
+		"/":      {"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"},
+		"/a/b":   {"/.well-known/oauth-authorization-server/a/b", "/a/b/.well-known/openid-configuration"},
+		"/a%2Fb": {"/.well-known/oauth-authorization-server/a%2Fb", "/a%2Fb/.well-known/openid-configuration"},
+	} {
+		for _, place := range places {
+			revoked := false
+			server := httptest.NewServer(nil)
+			server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch r.URL.EscapedPath() {
+				case place:
+					_ = json.NewEncoder(w).Encode(map[string]string{"issuer": server.URL + issuer, "revocation_endpoint": server.URL + "/revoke"})
+				case "/token":
+					_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "a-token", "token_type": "bearer"})
+				case "/revoke":
+					revoked = true
+				default:
+					w.WriteHeader(http.StatusNotFound)
+				}
+			})
+			m, r := minterOf(t, parents{"SECRET": secrettest.Canary(t)}, "oauth2:"+server.URL+"/token?client-id=ci&client-secret=env:SECRET&issuer="+strings.ReplaceAll(server.URL+issuer, "%", "%25"))
+			lease, err := m.Resolve(t.Context(), r)
+			if err != nil {
+				t.Errorf("%s: %v", place, err)
+			} else if err := lease.Revoke(t.Context()); err != nil || !revoked {
+				t.Errorf("%s: revoked: %t, %v", place, revoked, err)
+			}
+			server.Close()
+		}
+	}
+}
