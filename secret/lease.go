@@ -2,6 +2,8 @@ package secret
 
 import (
 	"context"
+	"crypto/rand"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -51,6 +53,9 @@ type Minter interface {
 	// the value, which nobody has any more; a credential that is gone is none.
 	Reap(ctx context.Context, ref Ref, m Minted) error
 }
+
+// NewName is one for what is about to be minted, by which people see at the issuer who made it.
+func NewName() string { return "tightlip-" + strings.ToLower(rand.Text()[:12]) }
 
 // Minted is what is known of a credential that was made, or about to be made, without its value.
 type Minted struct {

@@ -2,7 +2,6 @@ package secret
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -188,7 +187,7 @@ func (r *Resolver) resolveInto(ctx context.Context, set *Set, spec Spec) error {
 
 // mint makes a credential that the journal knows of before anybody can use it, and that it forgets once it is revoked.
 func (r *Resolver) mint(ctx context.Context, minter Minter, ref Ref) (*Lease, error) {
-	m := Minted{Name: namePrefix + strings.ToLower(rand.Text()[:12])}
+	m := Minted{Name: NewName()}
 	var record Record
 	if r.journal != nil {
 		var err error
@@ -229,9 +228,6 @@ func unminted(ctx context.Context, minter Minter, ref Ref, m Minted, record Reco
 	}
 	return record.Ended()
 }
-
-// namePrefix begins the names of what is minted, by which people see at the issuer who made it.
-const namePrefix = "tightlip-"
 
 // withID says which secret err is about.
 func withID(err error, id string) error {

@@ -3,7 +3,6 @@ package cloud
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -60,7 +59,7 @@ func (o Options) oauth(ctx context.Context, who, address string, form url.Values
 	}
 	path := u.RequestURI()
 	u.Path, u.RawPath, u.RawQuery = "", "", ""
-	c := web.Client{Who: who, Base: u.String(), HTTP: o.HTTP, Means: oauthMeans}
+	c := web.Client{Who: who, Base: u.String(), HTTP: o.HTTP, Means: web.OAuth}
 	var answer struct {
 		AccessToken web.Text `json:"access_token"`
 	}
@@ -73,25 +72,4 @@ func token(t web.Text, err error) (secret.Value, error) {
 		err = web.ErrMalformed
 	}
 	return t.Value, err
-}
-
-// oauthErrors are those of RFC 6749, section 5.2, all of which come with 400 or 401.
-var oauthErrors = map[string]int{
-	"invalid_request":        http.StatusBadRequest,
-	"invalid_client":         http.StatusUnauthorized,
-	"invalid_grant":          http.StatusUnauthorized,
-	"invalid_target":         http.StatusUnauthorized, // RFC 8693
-	"unauthorized_client":    http.StatusForbidden,
-	"unsupported_grant_type": http.StatusBadRequest,
-	"invalid_scope":          http.StatusForbidden,
-}
-
-func oauthMeans(_ int, body []byte) (int, string) {
-	var refusal struct {
-		Error string `json:"error"`
-	}
-	if json.Unmarshal(body, &refusal) != nil {
-		return 0, ""
-	}
-	return oauthErrors[refusal.Error], refusal.Error
 }

@@ -53,7 +53,7 @@ func (o *order) acrHost() string {
 }
 
 func (o *order) acr(path string) *web.Client {
-	return &web.Client{Who: "the registry", Base: "https://" + o.acrHost() + path, HTTP: o.opts.HTTP, Means: meansOAuth2}
+	return &web.Client{Who: "the registry", Base: "https://" + o.acrHost() + path, HTTP: o.opts.HTTP, Means: web.OAuth}
 }
 
 func mintACR(ctx context.Context, o *order) (*credential, error) {

@@ -6,7 +6,6 @@ package minter
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -176,7 +175,11 @@ func (o *order) parent(key string) (secret.Ref, error) {
 	if key != o.kind.file || o.Path == "" {
 		return o.Ref(key)
 	}
-	return secret.ParseRef(secret.SchemeFile + ":" + strings.NewReplacer(`\`, `\\`, "#", `\#`).Replace(o.Path))
+	ref, err := secret.FileRef(o.Path)
+	if strings.HasPrefix(o.Path, "~/") { // which is the home directory here
+		ref.Rest = strings.TrimPrefix(ref.Rest, "./")
+	}
+	return ref, err
 }
 
 // wrong is an error that quotes nothing of a reference.
@@ -189,7 +192,7 @@ func (o *order) wrong(problem, try string) error {
 
 // Resolve implements secret.Source.
 func (m *minter) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, error) {
-	return m.Mint(ctx, ref, "tightlip-"+strings.ToLower(rand.Text()[:12]))
+	return m.Mint(ctx, ref, secret.NewName())
 }
 
 // Mint implements secret.Minter.

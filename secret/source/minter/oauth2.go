@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -114,7 +113,7 @@ func checkOAuth2(o *order) error {
 
 // oauth2 calls one endpoint.
 func (o *order) oauth2(endpoint string) *web.Client {
-	c := &web.Client{Who: "the OAuth server", Base: endpoint, Means: meansOAuth2}
+	c := &web.Client{Who: "the OAuth server", Base: endpoint, Means: web.OAuth}
 	if o.Get("client-secret") != "" && o.Get("auth") != "post" {
 		c.Auth = o.basic
 	}
@@ -138,23 +137,6 @@ func (o *order) identified(form url.Values) url.Values {
 		form.Set("client_secret", text(o.values["client-secret"]))
 	}
 	return form
-}
-
-// oauth2Errors are those of RFC 6749, section 5.2, RFC 8693, section 2.2.2, and RFC 7009, section 2.2.1, with what the status should be.
-var oauth2Errors = map[string]int{
-	"invalid_client": http.StatusUnauthorized, "invalid_grant": http.StatusUnauthorized, "unauthorized_client": http.StatusForbidden,
-	"invalid_request": http.StatusBadRequest, "unsupported_grant_type": http.StatusBadRequest, "invalid_scope": http.StatusBadRequest,
-	"invalid_target": http.StatusBadRequest, "unsupported_token_type": http.StatusBadRequest,
-}
-
-func meansOAuth2(_ int, body []byte) (int, string) {
-	var answer struct {
-		Error string `json:"error"`
-	}
-	if json.Unmarshal(body, &answer) != nil || oauth2Errors[answer.Error] == 0 {
-		return 0, ""
-	}
-	return oauth2Errors[answer.Error], answer.Error
 }
 
 func mintOAuth2(ctx context.Context, o *order, form url.Values) (*credential, error) {
