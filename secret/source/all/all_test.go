@@ -167,6 +167,24 @@ func TestDocs(t *testing.T) {
 	}
 }
 
+// TestDocsTimes has the documentation know how long the end of a build waits.
+func TestDocsTimes(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/sources.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile("../../ending.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, phrase := range map[string]string{"askTime": "asked for %s seconds at most", "endTime": "all issuers together get %s."} {
+		found := regexp.MustCompile(name + ` += (\d+) \* time\.Second`).FindSubmatch(code)
+		if found == nil || !strings.Contains(string(text), fmt.Sprintf(phrase, found[1])) {
+			t.Errorf("docs/sources.md and %s do not agree", name)
+		}
+	}
+}
+
 // TestIdentityOpensVault is a job on GitHub that has no secret at all: GitHub vouches for it, and Vault lets it in for that.
 func TestIdentityOpensVault(t *testing.T) {
 	issuer, vault, value := fake.NewIssuer(t), fake.NewVault(t), secrettest.Canary(t)
