@@ -6,7 +6,7 @@ import "time"
 type About struct {
 	Form    string // how references are written: "vault:MOUNT/PATH#FIELD"
 	What    string // what they point at, in a few words
-	Example string // one that was run
+	Example string // one that was run, with other hosts and names
 	// Variables are those of the environment that hold the source's own credential, if no reference does.
 	Variables []string
 	Variable  bool // references name a variable that holds the value, as env:NAME does

@@ -32,7 +32,7 @@ func TestAWS(t *testing.T) {
 		want   string // of the first broken one
 	}{
 		"sts": {
-			role + "?policy=env:POLICY", 15 * time.Minute, `(?m)^\[default\]\naws_access_key_id = AS\w+\naws_secret_access_key = \w+\naws_session_token = (\w+)$`,
+			example(t, "aws-sts", "file:policy.json", "env:POLICY"), 15 * time.Minute, `(?m)^\[default\]\naws_access_key_id = AS\w+\naws_secret_access_key = \w+\naws_session_token = (\w+)$`,
 			[]string{other, role + "?policy=env:NOT", role + "?duration=12h"},
 			"aws-sts: making a credential: AWS STS answered 403 Forbidden: needs sts:AssumeRole on arn:aws:iam::123456789012:role/other",
 		},
@@ -43,12 +43,12 @@ func TestAWS(t *testing.T) {
 			"codeartifact: making a credential: AWS CodeArtifact answered 404 Not Found: ResourceNotFoundException",
 		},
 		"codeartifact by a role": {
-			"codeartifact:acme/123456789012?duration=12h&role=arn:aws:iam::123456789012:role/ci", 12 * time.Hour, `^(\w+)$`,
+			example(t, "codeartifact", "15m", "12h"), 12 * time.Hour, `^(\w+)$`,
 			[]string{"codeartifact:acme/123456789012?role=arn:aws:iam::123456789012:role/other"},
 			"codeartifact: making a credential: AWS STS answered 403 Forbidden: needs sts:AssumeRole on arn:aws:iam::123456789012:role/other",
 		},
 		"ecr": {
-			"ecr:123456789012", 12 * time.Hour, `^(\w+)$`, []string{"ecr:210987654321"},
+			example(t, "ecr"), 12 * time.Hour, `^(\w+)$`, []string{"ecr:210987654321"},
 			"ecr: making a credential: Amazon ECR answered 403 Forbidden: AccessDeniedException: needs ecr:GetAuthorizationToken",
 		},
 	} {

@@ -18,7 +18,7 @@ func TestJFrog(t *testing.T) {
 		j := fake.NewJFrog(t)
 		return faked{
 			fake: j.Fake, parents: parents{"TOKEN": []byte(j.Admin), "NOT": secrettest.Canary(t)}, life: 20 * time.Minute, named: true,
-			ref:    "jfrog:URL?token=env:TOKEN&scope=applied-permissions/groups:readers&ttl=20m",
+			ref:    example(t, "jfrog", "https://acme.jfrog.corp.example", "URL", "JFROG_TOKEN", "TOKEN", "15m", "20m"),
 			broken: []string{"jfrog:URL?token=env:NOT&scope=applied-permissions/groups:readers"},
 			works: func(t *testing.T, value string) bool {
 				return get(t, j.URL+"/artifactory/api/npm/x", "Authorization", "Bearer "+value) == http.StatusOK
@@ -31,7 +31,7 @@ func TestJFrog(t *testing.T) {
 }
 
 func TestGCP(t *testing.T) {
-	for _, ref := range []string{"gcp-impersonate:ci@shop.iam.gserviceaccount.com?ttl=10m", "gcp-impersonate:ci@shop.iam.gserviceaccount.com?ttl=10m&scopes=devstorage.read_only,pubsub"} {
+	for _, ref := range []string{"gcp-impersonate:ci@shop.iam.gserviceaccount.com?ttl=10m", example(t, "gcp-impersonate", "devstorage.read_only", "devstorage.read_only,pubsub")} {
 		runFaked(t, func(t *testing.T) faked {
 			g := fake.NewGoogle(t)
 			key := g.Key(t)
@@ -58,7 +58,7 @@ func TestGCP(t *testing.T) {
 func TestACR(t *testing.T) {
 	for ref, life := range map[string]time.Duration{
 		"azure-acr:acme": 3 * time.Hour,
-		"azure-acr:acme.azurecr.cn?scope=repository:shop/api:pull+repository:shop/api:push": 75 * time.Minute,
+		example(t, "azure-acr", "acme", "acme.azurecr.cn") + "+repository:shop/api:push": 75 * time.Minute,
 	} {
 		runFaked(t, func(t *testing.T) faked {
 			a := fake.NewAzure(t)

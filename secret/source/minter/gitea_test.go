@@ -93,14 +93,14 @@ func (g giteaServer) fixture(t *testing.T, parent, ref string) secrettest.Minter
 
 func (g giteaServer) contract(t *testing.T) {
 	for _, parent := range []string{"password", "token"} {
-		for _, scopes := range []string{"read:repository", "read:repository,read:user"} {
+		for _, scopes := range []string{"read:repository", "read:repository,read:package"} {
 			t.Run(parent+" "+scopes, func(t *testing.T) {
 				secrettest.MinterContract(t, func(t *testing.T) secrettest.MinterFixture {
-					return g.fixture(t, parent, "gitea:%s?user=ci&token=env:PARENT&scopes="+scopes)
+					return g.fixture(t, parent, example(t, "gitea", "https://git.corp.example", "%s", "GITEA_TOKEN", "PARENT", "read:repository,read:package", scopes))
 				})
 			})
 			if parent == "token" {
-				break // which has no read:user to give away
+				break // which has no read:package to give away
 			}
 		}
 	}

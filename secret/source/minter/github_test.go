@@ -14,7 +14,7 @@ func TestGitHub(t *testing.T) {
 		g := fake.NewGitHub(t)
 		return faked{
 			fake: g.Fake, parents: parents{"KEY": g.Key, "NOT": secrettest.Canary(t)}, life: time.Hour, clocked: true,
-			ref:    "github-app:12345/678?key=env:KEY&repositories=api&permissions=contents:read&api=URL",
+			ref:    example(t, "github-app", "file:app.pem", "env:KEY") + "&api=URL",
 			broken: []string{"github-app:12345/678?key=env:NOT&api=URL", "github-app:54321/678?key=env:KEY&api=URL"},
 			works: func(t *testing.T, value string) bool {
 				return get(t, g.URL+"/repos/shop/api", "Authorization", "Bearer "+value) == http.StatusOK

@@ -17,7 +17,7 @@ func TestGitLab(t *testing.T) {
 				g := fake.NewGitLab(t)
 				return faked{
 					fake: g.Fake, parents: parents{"TOKEN": []byte(g.Owner), "NOT": secrettest.Canary(t)}, life: 24 * time.Hour, named: true, ends: byUs,
-					ref:    "gitlab:URL/shop/api?token=env:TOKEN&scopes=" + scopes,
+					ref:    example(t, "gitlab", "https://gitlab.corp.example", "URL", "GITLAB_TOKEN", "TOKEN", "read_registry", scopes),
 					broken: []string{"gitlab:URL/shop/api?token=env:NOT&scopes=read_api", "gitlab:URL/shop/other?token=env:TOKEN&scopes=read_api"},
 					works: func(t *testing.T, value string) bool {
 						return get(t, g.URL+"/api/v4/projects/shop%2Fapi/registry/repositories", "PRIVATE-TOKEN", value) == http.StatusOK
@@ -37,7 +37,7 @@ func TestGitLabDeploy(t *testing.T) {
 		g := fake.NewGitLab(t)
 		return faked{
 			fake: g.Fake, parents: parents{"TOKEN": []byte(g.Owner), "NOT": secrettest.Canary(t)}, life: 30 * time.Minute, named: true, ends: byUs,
-			ref:    "gitlab-deploy:URL/shop/api?token=env:TOKEN&scopes=read_package_registry&username=ci&ttl=30m",
+			ref:    example(t, "gitlab-deploy", "https://gitlab.corp.example", "URL", "GITLAB_TOKEN", "TOKEN"),
 			broken: []string{"gitlab-deploy:URL/shop/api?token=env:NOT&scopes=read_package_registry&username=ci"},
 			works: func(t *testing.T, value string) bool {
 				basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("ci:"+value))

@@ -41,7 +41,7 @@ type kind struct {
 	scheme  string
 	form    string // how references are written
 	what    string // they make
-	example string // one that was run
+	example string // one that was run: tests replace nothing but hosts, names and lifetimes
 	about   secret.MintAbout
 
 	variables []string // of the environment, with what it asks the issuer; none: parents are all it needs

@@ -6,6 +6,9 @@ import (
 	"io"
 	"log"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/tightlip/tightlip/secret"
@@ -44,6 +47,46 @@ func minterWith(t *testing.T, opts minter.Options, text string) (secret.Minter, 
 		t.Fatalf("there is no minter for %s:", r.Scheme)
 	}
 	return m, r
+}
+
+// example is what a kind says was run, with hosts and names replaced by those that there are. It is run.
+func example(t *testing.T, scheme string, oldnew ...string) string {
+	t.Helper()
+	for _, s := range minter.Sources(minter.Options{}) {
+		if s.Scheme() != scheme {
+			continue
+		}
+		text := s.(secret.Described).About().Example
+		for i := 0; i < len(oldnew); i += 2 {
+			if !strings.Contains(text, oldnew[i]) {
+				t.Fatalf("%s is not in the example %s", oldnew[i], text)
+			}
+		}
+		return strings.NewReplacer(oldnew...).Replace(text)
+	}
+	t.Fatalf("there is no minter for %s:", scheme)
+	return ""
+}
+
+// TestExamples has a test for the example of each kind.
+func TestExamples(t *testing.T) {
+	paths, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests.Write(text)
+	}
+	for _, s := range minter.Sources(minter.Options{}) {
+		if !strings.Contains(tests.String(), `example(t, "`+s.Scheme()+`"`) {
+			t.Errorf("%s: no test runs the example", s.Scheme())
+		}
+	}
 }
 
 func parse(t *testing.T, text string) secret.Ref {
@@ -122,6 +165,21 @@ func TestParents(t *testing.T) {
 	}
 	if _, err := m.Mint(t.Context(), parse(t, "ssh-cert:?principals=git&key=env:EMPTY"), "x"); !errors.Is(err, secret.ErrEmpty) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestPathOfParent has a path that is taken as the shell takes it, and signs that mean something in references to files.
+func TestPathOfParent(t *testing.T) {
+	for path, want := range map[string]string{"~/.ssh/ca": "file:~/.ssh/ca", "./~/ca": "file:./~/ca", "a%23b": `file:a\#b`, "/ca": "file:/ca"} {
+		var got secret.Ref
+		resolve := func(_ context.Context, ref secret.Ref) (*secret.Lease, error) {
+			got = ref
+			return nil, secret.ErrNotFound
+		}
+		m, r := minterWith(t, minter.Options{Resolve: resolve}, "ssh-cert:"+path+"?principals=git")
+		if _, err := m.Resolve(t.Context(), r); err == nil || got.String() != want {
+			t.Errorf("%s: asked for %s, %v", path, got, err)
+		}
 	}
 }
 

@@ -107,7 +107,8 @@ func TestNPM(t *testing.T) {
 			}
 			t.Run(kind+" "+by, func(t *testing.T) {
 				secrettest.MinterContract(t, func(t *testing.T) secrettest.MinterFixture {
-					m, r := minterOf(t, p, "npm-token:"+s.url+"?password=env:PASSWORD&"+by)
+					ref := example(t, "npm-token", "https://npm.corp.example", s.url, "NPM_PASSWORD", "PASSWORD", "user=ci", by, "192.0.2.0/24", "127.0.0.0/8")
+					m, r := minterOf(t, p, ref)
 					return secrettest.MinterFixture{
 						Minter: m, Ref: r, Works: s.works, Parents: p.values(),
 						Broken: broken(t, "npm-token:"+s.url+"?password=env:NOT&"+by, "npm-token:"+s.url+"?password=env:PASSWORD&token=env:NOT"),

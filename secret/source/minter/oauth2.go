@@ -38,7 +38,7 @@ var tokenExchange = &kind{
 	scheme:  "token-exchange",
 	form:    "token-exchange:TOKEN_URL?subject=REFERENCE&subject-type=TYPE&audience=NAME&scope=SCOPE+SCOPE",
 	what:    "an access token for another token, such as the CI's",
-	example: "token-exchange:https://login.corp.example/token?subject=env:ID_TOKEN&subject-type=id_token&audience=packages&issuer=https://login.corp.example",
+	example: "token-exchange:https://login.corp.example/token?client-id=ci&client-secret=env:CLIENT_SECRET&subject=env:ID_TOKEN&subject-type=id_token&audience=packages&scope=packages.read&issuer=https://login.corp.example",
 	about:   oauth2About,
 	path:    "the URL of the token endpoint",
 	needs:   []string{"subject"},

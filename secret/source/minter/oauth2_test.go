@@ -101,7 +101,7 @@ func (s *oauthServer) works(t *testing.T, v secret.Value) bool {
 func TestOAuth2(t *testing.T) {
 	s := startOAuth(t)
 	for name, keys := range map[string]string{
-		"issuer":     "&issuer=URL",
+		"issuer":     "",
 		"keys":       "&revoke-url=URL/revoke&introspect-url=URL/oauth/introspect",
 		"unasked":    "&revoke-url=URL/revoke&auth=post",
 		"for a time": "",
@@ -111,6 +111,9 @@ func TestOAuth2(t *testing.T) {
 				before := s.calls.Load()
 				p := parents{"SECRET": s.secret, "NOT": secrettest.Canary(t)}
 				ref := strings.ReplaceAll("oauth2:URL/oauth/token?client-id=ci&scope=openid+profile&client-secret=env:SECRET"+keys, "URL", s.url)
+				if name == "issuer" {
+					ref = example(t, "oauth2", "https://login.corp.example/token", s.url+"/oauth/token", "https://login.corp.example", s.url, "CLIENT_SECRET", "SECRET", "packages.read", "openid+profile")
+				}
 				m, r := minterOf(t, p, ref)
 				return secrettest.MinterFixture{
 					Minter: m, Ref: r, Life: oauthLife, Works: s.works, Parents: p.values(),
@@ -134,7 +137,8 @@ func TestTokenExchange(t *testing.T) {
 	p["SUBJECT"] = subject.Value.Open()
 	secrettest.MinterContract(t, func(t *testing.T) secrettest.MinterFixture {
 		before := s.calls.Load()
-		ref := strings.ReplaceAll("token-exchange:URL/oauth/token?client-id=ci&client-secret=env:SECRET&subject=env:SUBJECT&subject-type=access_token&audience=ci&scope=openid&issuer=URL", "URL", s.url)
+		ref := example(t, "token-exchange", "https://login.corp.example/token", s.url+"/oauth/token", "https://login.corp.example", s.url,
+			"CLIENT_SECRET", "SECRET", "ID_TOKEN", "SUBJECT", "id_token", "access_token", "audience=packages", "audience=ci", "packages.read", "openid")
 		m, r := minterOf(t, p, ref)
 		return secrettest.MinterFixture{
 			Minter: m, Ref: r, Life: oauthLife, Works: s.works, Parents: p.values(),

@@ -87,7 +87,7 @@ func TestPyPI(t *testing.T) {
 	w := warehouse{key: secrettest.Canary(t)}
 	p := parents{"TOKEN": append(w.token(t), '\n'), "NOT": secrettest.Canary(t), "NEITHER": append([]byte("pypi-"), secrettest.Canary(t)...)}
 	secrettest.MinterContract(t, func(t *testing.T) secrettest.MinterFixture {
-		m, r := minterOf(t, p, "pypi:acme-api?token=env:TOKEN&ttl=5m")
+		m, r := minterOf(t, p, example(t, "pypi", "PYPI_TOKEN", "TOKEN", "15m", "5m"))
 		return secrettest.MinterFixture{
 			Minter: m, Ref: r, Life: 5 * time.Minute, Parents: p.values(),
 			Works:  func(_ *testing.T, v secret.Value) bool { return w.verify(v.Open(), "acme-api", time.Now()) == nil },

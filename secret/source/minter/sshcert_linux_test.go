@@ -14,6 +14,8 @@ import (
 	"github.com/tightlip/tightlip/internal/enginetest"
 	"github.com/tightlip/tightlip/secret"
 	"github.com/tightlip/tightlip/secret/secrettest"
+	"github.com/tightlip/tightlip/secret/source/file"
+	"github.com/tightlip/tightlip/secret/source/minter"
 )
 
 // sshServer is an sshd that lets in whoever has a certificate of its authority.
@@ -96,14 +98,15 @@ func (s *sshServer) login(t *testing.T, key secret.Value) string {
 func TestSSHCert(t *testing.T) {
 	t.Parallel()
 	s := startSSHServer(t)
-	p := parents{"CA": s.authority, "NOT": secrettest.Canary(t)}
+	p := parents{"CA": s.authority}
 	secrettest.MinterContract(t, func(t *testing.T) secrettest.MinterFixture {
-		m, r := minterOf(t, p, "ssh-cert:?principals=root&key=env:CA&ttl=5m")
+		files := minter.Options{Resolve: file.Source{}.Resolve}
+		m, r := minterWith(t, files, example(t, "ssh-cert", "~/.ssh/ca", filepath.Join(s.dir, "authority"), "git", "root", "10m", "5m"))
 		return secrettest.MinterFixture{
 			Minter: m, Ref: r, Life: 5 * time.Minute,
 			Works:   func(t *testing.T, v secret.Value) bool { return s.login(t, v) == "let in" },
 			Parents: p.values(),
-			Broken:  broken(t, "ssh-cert:?principals=root&key=env:NOT", "ssh-cert:root?key=env:NONE"),
+			Broken:  broken(t, "ssh-cert:"+filepath.Join(s.dir, "authority.pub")+"?principals=root", "ssh-cert:none?principals=root"),
 		}
 	})
 }

@@ -34,13 +34,14 @@ func TestVault(t *testing.T) {
 		life        time.Duration
 		broken      []string
 	}{
-		"a token":           {"VAULT_", "vault-token:?policies=ci&ttl=10m&uses=3", 10 * time.Minute, []string{"vault-token:other?policies=ci"}},
-		"a token of a role": {"BAO_", "openbao-token:ci?ttl=10m", 10 * time.Minute, []string{"openbao-token:other"}},
+		"a token":           {"VAULT_", example(t, "vault-token", ":ci?", ":?"), 10 * time.Minute, []string{"vault-token:other?policies=ci"}},
+		"a token of a role": {"BAO_", example(t, "openbao-token"), 10 * time.Minute, []string{"openbao-token:other"}},
 		"after a login": {
 			"VAULT_", "vault-token:?auth=approle&role-id=ci&secret-id=env:ID&ttl=10m", 10 * time.Minute,
 			[]string{"vault-token:?auth=approle&role-id=ci&secret-id=env:NOT", "vault-token:other?auth=approle&role-id=ci&secret-id=env:ID"},
 		},
-		"a user": {"VAULT_", "vault-lease:database/creds/ci#password", time.Hour, []string{"vault-lease:database/creds/other", "vault-lease:database/creds/ci#other"}},
+		"a user":            {"VAULT_", example(t, "vault-lease"), time.Hour, []string{"vault-lease:database/creds/other", "vault-lease:database/creds/ci#other"}},
+		"a user in OpenBao": {"BAO_", example(t, "openbao-lease"), time.Hour, []string{"openbao-lease:database/creds/other"}},
 		"a user after a login": {
 			"VAULT_", "vault-lease:database/creds/ci?auth=approle&role-id=ci&secret-id=env:ID#password", time.Hour,
 			[]string{"vault-lease:database/creds/ci?auth=approle&role-id=ci&secret-id=env:ID#other"},
