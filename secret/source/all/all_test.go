@@ -167,6 +167,41 @@ func TestDocs(t *testing.T) {
 	}
 }
 
+// TestDocsFrom reads the references that stand in the documentation's YAML and commands, and in help: minters understand theirs.
+func TestDocsFrom(t *testing.T) {
+	files, err := filepath.Glob("../../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	help, err := filepath.Glob("../../../internal/cli/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolver, minted := all.Resolver(all.Options{}), 0
+	for _, name := range slices.Concat(files, help, []string{"../../../README.md"}) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`from: "([^"]+)"|mint '([a-z-]+:[^']+)'`).FindAllSubmatch(text, -1) {
+			ref, err := secret.ParseRef(string(m[1]) + string(m[2]))
+			if err == nil {
+				err = resolver.Check(ref)
+			}
+			if minter, ok := resolver.Minter(ref.Scheme); ok && err == nil {
+				minted++
+				err = minter.Check(ref)
+			}
+			if err != nil {
+				t.Errorf("%s: %s: %v", filepath.Base(name), ref, err)
+			}
+		}
+	}
+	if minted < 20 {
+		t.Errorf("found %d references to minters only", minted)
+	}
+}
+
 // TestDocsTimes has the documentation know how long the end of a build waits.
 func TestDocsTimes(t *testing.T) {
 	text, err := os.ReadFile("../../../docs/sources.md")
