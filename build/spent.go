@@ -5,13 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/tightlip/tightlip/internal/lazy"
 	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/secret"
 )
 
 // ErrNotSpent says that a credential was given to the build as an argument, and is not surely dead.
 var ErrNotSpent = errors.New("a credential that may be in the image is not verified dead")
+
+// argumentName is what the build arguments of secrets are called. Those of BuildKit itself change how it builds.
+var argumentName = lazy.Regexp(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // argument is the build argument that brings a secret to the build, or "".
 func (r *Request) argument(id string) string {
@@ -34,6 +39,8 @@ func (r *Request) checkArguments(from *secret.Resolver) error {
 			return usage("mount it: RUN --mount=type=secret,id="+s.ID, "secret %s is not minted for this build, and a build argument stays in the image: deliver: build-arg is for what is dead when the build ends", s.ID)
 		case about.Mint.Grade != secret.GradeA || about.Mint.Revoke == "":
 			return usage("mount it: RUN --mount=type=secret,id="+s.ID, "secret %s of the grade %s cannot be a build argument: that takes grade A, and revoking it", s.ID, about.Mint.Grade)
+		case !argumentName().MatchString(s.Argument) || strings.HasPrefix(s.Argument, "BUILDKIT_"):
+			return usage("arg=NAME of an ARG in the Dockerfile", "%s, the build argument of secret %s, is no name of the Dockerfile's own", s.Argument, s.ID)
 		case len(s.Broker) > 0:
 			return usage("one of the two", "secret %s has both a broker and deliver: build-arg", s.ID)
 		}

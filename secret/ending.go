@@ -56,7 +56,11 @@ func (e Ending) Called() string {
 func (e Ending) String() string {
 	text := string(e.Fate)
 	switch {
-	case e.Fate == Dead || e.Fate == Unasked || e.Fate == Expired:
+	case e.Fate == Dead || e.Fate == Expired:
+		return text
+	case e.Fate == Unasked && e.Unsure:
+		return text + ", if it was made at all"
+	case e.Fate == Unasked:
 		return text
 	case e.Err != nil:
 		text = fmt.Sprintf("%s: %v", text, e.Err)
@@ -92,13 +96,29 @@ func (l *Lease) fate(ctx context.Context) (Fate, error) {
 	if l.Revoke == nil {
 		return Lives, nil
 	}
+	known := l.answers(ctx)
 	switch err := l.revoke(ctx); {
 	case errors.Is(err, ErrNotRevocable):
 		return Lives, nil
 	case err != nil:
 		return Unrevoked, err
 	}
-	return l.verify(ctx), nil
+	fate := l.verify(ctx)
+	if fate == Dead && !known {
+		return Unasked, nil // who says so said so before, and may not know the lease at all
+	}
+	return fate, nil
+}
+
+// answers tells whether the issuer knows the lease while it should be alive. Without that, its word that the lease is dead is worth nothing.
+func (l *Lease) answers(ctx context.Context) bool {
+	if l.Alive == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	alive, err := l.bounded(ctx, func() (bool, error) { return l.Alive(ctx) })
+	return err == nil && alive
 }
 
 // verify asks the issuer until a lease is dead or askTime is over.

@@ -3,6 +3,8 @@ package secret_test
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,14 +42,16 @@ func (r *record) Ended() error                                           { r.end
 
 // TestDeaf has issuers that hear of a revocation at once, late or never. What never dies stays in the journal, and does not hold a build up for long.
 func TestDeaf(t *testing.T) {
-	heard := time.Now().Add(time.Second)
+	first := sync.OnceValue(time.Now)
+	var asked atomic.Int32
 	for name, test := range map[string]struct {
 		alive func() (bool, error)
 		fate  secret.Fate
 		ended int
 	}{
-		"at once": {func() (bool, error) { return false, nil }, secret.Dead, 1},
-		"late":    {func() (bool, error) { return time.Now().Before(heard), nil }, secret.Dead, 1},
+		"at once": {func() (bool, error) { return asked.Add(1) == 1, nil }, secret.Dead, 1},
+		"unknown": {func() (bool, error) { return false, nil }, secret.Unasked, 1}, // it said so while the lease was alive
+		"late":    {func() (bool, error) { return time.Since(first()) < time.Second, nil }, secret.Dead, 1},
 		"never":   {func() (bool, error) { return true, nil }, secret.Answers, 0},
 		"silent":  {func() (bool, error) { return false, errors.New("no answer") }, secret.Unasked, 1},
 	} {

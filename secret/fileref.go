@@ -51,6 +51,7 @@ func (r Ref) In(dir string) (Ref, error) {
 	if r.Scheme == SchemeFile {
 		return r.fileIn(dir)
 	}
+	r.Dir = dir
 	if slices.Contains(asWritten, r.Scheme) {
 		return r, nil
 	}

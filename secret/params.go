@@ -103,5 +103,6 @@ func (p Parts) Ref(key string) (Ref, error) {
 	if err != nil {
 		return Ref{}, p.wrong(key+"= of "+p.ref.Scheme+": is no reference", key+"=file:PATH or "+key+"=env:NAME")
 	}
+	ref.Dir = p.ref.Dir
 	return ref, nil
 }

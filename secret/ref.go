@@ -17,6 +17,7 @@ const (
 type Ref struct {
 	Scheme string // names the source, such as "file"
 	Rest   string // what the source makes of it, as it was written
+	Dir    string // where commands run that it names; empty: in the working directory
 }
 
 // stdinText is how the reference to standard input is written.
@@ -56,7 +57,7 @@ func (r Ref) String() string {
 }
 
 // IsZero reports whether the reference is missing.
-func (r Ref) IsZero() bool { return r == Ref{} }
+func (r Ref) IsZero() bool { return r.Scheme == "" && r.Rest == "" }
 
 const refForms = "a reference is file:PATH, file:PATH#KEY, env:NAME, cmd:COMMAND, fd:NUMBER or - for standard input"
 

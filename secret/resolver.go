@@ -144,8 +144,8 @@ func (r *Resolver) Resolve(ctx context.Context, ref Ref) (*Lease, error) {
 }
 
 func asResolveError(ref Ref, err error) error {
-	if _, ok := errors.AsType[*ResolveError](err); ok {
-		return err
+	if re, ok := errors.AsType[*ResolveError](err); ok {
+		return re
 	}
 	return &ResolveError{Ref: ref, Err: err}
 }
@@ -203,7 +203,7 @@ func (r *Resolver) mint(ctx context.Context, minter Minter, ref Ref) (*Lease, er
 		if errors.Is(err, ErrNotMade) && record != nil {
 			return nil, errors.Join(asResolveError(ref, err), record.Ended())
 		}
-		return nil, errors.Join(asResolveError(ref, err), unminted(ctx, minter, ref, m, record))
+		return nil, unsure(ctx, minter, ref, m, record, asResolveError(ref, err))
 	}
 	if record == nil {
 		return lease, nil
@@ -216,17 +216,21 @@ func (r *Resolver) mint(ctx context.Context, minter Minter, ref Ref) (*Lease, er
 	return lease, nil
 }
 
-// unminted takes back what may have been made although the answer was an error. If that cannot be done now, the record stays.
-func unminted(ctx context.Context, minter Minter, ref Ref, m Minted, record Record) error {
+// unsure takes back what may have been made although the answer was an error, and says so. The record stays: an issuer that is slow may
+// make it after all.
+func unsure(ctx context.Context, minter Minter, ref Ref, m Minted, record Record, cause error) error {
 	if record == nil {
-		return nil
+		return cause
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
 	defer cancel()
-	if err := minter.Reap(ctx, ref, m); err != nil && !errors.Is(err, ErrNotRevocable) {
-		return nil //nolint:nilerr // reap tries again
+	_ = minter.Reap(ctx, ref, m) // reap tries again
+	re := *cause.(*ResolveError) // as asResolveError makes it
+	if re.Problem == "" {
+		re.Problem = fmt.Sprintf("%s: %v", re.Ref, re.Err)
 	}
-	return record.Ended()
+	re.Problem += "; a credential may have been made: tightlip reap ends " + m.Name
+	return &re
 }
 
 // withID says which secret err is about.

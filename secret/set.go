@@ -15,6 +15,9 @@ import (
 // the whole life of the lease is shorter than twice that.
 const renewal = 2 * time.Minute
 
+// leastLife is what no issuer's credentials are shorter than.
+const leastLife = 5 * time.Second
+
 // ErrClosed is that a lease is wanted after the set was closed.
 var ErrClosed = errors.New("the build is over")
 
@@ -39,6 +42,7 @@ type entry struct {
 	// Guarded by Set.mu.
 	leases  []*Lease // all that there were
 	current *Lease   // nil: there is none that may be used
+	refused error    // why nobody gets what is minted
 	since   time.Time
 }
 
@@ -119,6 +123,9 @@ func (s *Set) Lease(ctx context.Context, id string) (*Lease, error) {
 	if lease, ok := s.lasting(e); ok {
 		return lease, nil
 	}
+	if e.refused != nil {
+		return nil, withID(e.refused, id)
+	}
 	lease, err := s.minted(ctx, id, e)
 	if err != nil {
 		return nil, withID(err, id)
@@ -137,7 +144,7 @@ func (s *Set) lasting(e *entry) (*Lease, bool) {
 		return lease, true
 	}
 	life := lease.Expires.Sub(e.since)
-	if life <= 0 { // our clock and the issuer's differ, and it did not make what is dead
+	if life < leastLife { // our clock and the issuer's differ, and it did not make what is dead
 		return lease, time.Since(e.since) < 2*renewal
 	}
 	return lease, time.Until(lease.Expires) > min(renewal, life/2)
@@ -168,6 +175,7 @@ func (s *Set) minted(ctx context.Context, id string, e *entry) (*Lease, error) {
 	}
 	if s.onMint != nil {
 		if err := s.onMint(id, lease.Value); err != nil {
+			e.refused = err // the next one would be no better
 			return nil, err
 		}
 	}

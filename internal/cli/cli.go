@@ -4,6 +4,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -81,6 +82,7 @@ func notify(ctx context.Context) (context.Context, context.CancelFunc) {
 		<-signals
 		cancel(errInterrupted)
 		<-signals
+		fmt.Fprintln(os.Stderr, "tightlip: interrupted again, while cleaning up: tightlip reap ends what is left")
 		os.Exit(exitInterrupted)
 	}()
 	return ctx, func() { signal.Stop(signals); cancel(nil) }

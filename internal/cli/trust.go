@@ -60,6 +60,13 @@ func (a *app) describeTrust(w io.Writer, cfg *config.Config) {
 	for _, s := range wants {
 		fmt.Fprintf(w, "  line %d: secret %s from %s\n", s.Origin.Line, s.ID, s.Ref)
 	}
+	for _, s := range cfg.Secrets {
+		for _, r := range s.Broker {
+			if s.Origin.Kind == config.FromProject {
+				fmt.Fprintf(w, "  line %d: steps use secret %s at %s (told at the start of each build)\n", s.Origin.Line, s.ID, r.Origin)
+			}
+		}
+	}
 	if len(wants) == 0 {
 		fmt.Fprintln(w, "  it needs no trust: its secrets come from files and variables, or from sources that you allow")
 	}

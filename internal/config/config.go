@@ -221,7 +221,7 @@ func (l *loader) nearest() string {
 // file merges a file into the configuration. Only a file that was named or found must exist.
 func (l *loader) file(path string, kind Kind, mustExist bool) {
 	from := Origin{Kind: kind, Name: l.shown(path)}
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if errors.Is(err, os.ErrNotExist) && !mustExist {
 		return
 	}
@@ -244,6 +244,23 @@ func (l *loader) file(path string, kind Kind, mustExist bool) {
 	for _, s := range parsed.secrets {
 		l.addSecret(s, filepath.Dir(path))
 	}
+}
+
+// maxFile bounds, in bytes, what is read as a configuration.
+const maxFile = 1 << 20
+
+// readFile keeps a project's link to a pipe or a device from holding everything up.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.Mode()&(os.ModeDevice|os.ModeNamedPipe|os.ModeSocket) != 0 && !strings.HasPrefix(path, "/dev/fd/") && !strings.HasPrefix(path, "/proc/"):
+		return nil, errors.New("it is no regular file")
+	case info.Size() > maxFile:
+		return nil, errors.New("it is larger than a configuration")
+	}
+	return os.ReadFile(path)
 }
 
 func (l *loader) addAgent(a Agent, dir string) {

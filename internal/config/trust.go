@@ -14,15 +14,12 @@ import (
 
 // project is the project's file as it was read.
 type project struct {
-	path string // absolute, without symbolic links
+	path string // absolute, as it was found: a link to a trusted file is another file
 	sum  [sha256.Size]byte
 }
 
 func newProject(path string, data []byte) *project {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	return &project{path, sha256.Sum256(data)}
+	return &project{filepath.Clean(path), sha256.Sum256(data)}
 }
 
 // mark is where it is written down that the user trusts the file with this content at this place, and no other.

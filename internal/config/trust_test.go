@@ -67,6 +67,19 @@ func TestTrust(t *testing.T) {
 	if err != nil || complete(elsewhere) == nil {
 		t.Errorf("the same text at another place is trusted, %v", err)
 	}
+	if err := os.Remove(filepath.Join(other, "tightlip.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(file, filepath.Join(other, "tightlip.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	linked, err := config.Load(config.Options{Dir: other, Environ: []string{"HOME=" + dir}, Check: someSources})
+	if err != nil || complete(linked) == nil {
+		t.Errorf("a link to a trusted file is trusted, %v", err)
+	}
+	if spec, err := c.Complete(secret.Spec{ID: "npm"}, os.LookupEnv); err != nil || spec.Ref.Dir != dir {
+		t.Errorf("commands run in %q, %v", spec.Ref.Dir, err)
+	}
 	if err := c.Distrust(); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ package journal
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -69,7 +70,7 @@ func (j *Journal) Begin(ref secret.Ref, m secret.Minted) (secret.Record, error) 
 	}
 	j.leases++
 	r := &record{journal: j, lease: j.leases}
-	if err := j.write(line{Lease: r.lease, State: minting, Ref: ref.String(), Dir: j.dir, Name: m.Name}); err != nil {
+	if err := j.write(line{Lease: r.lease, State: minting, Ref: ref.String(), Dir: cmp.Or(ref.Dir, j.dir), Name: m.Name}); err != nil {
 		return nil, err
 	}
 	j.open++
@@ -170,6 +171,7 @@ func read(name string) ([]line, error) {
 	leases := map[int]*line{}
 	var order []int
 	lines := bufio.NewScanner(bytes.NewReader(data[:bytes.LastIndexByte(data, '\n')+1]))
+	lines.Buffer(nil, len(data)+1)
 	for n := 1; lines.Scan(); n++ {
 		var l line
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,18 +54,38 @@ func reap(ctx context.Context, name string, forget bool, sources Sources) ([]sec
 		return nil, err
 	}
 	endings := endAll(ctx, leases, sources)
+	if err := cut(name); err != nil {
+		return nil, err
+	}
 	j := &Journal{name: name, open: len(leases), unlock: func() {}}
 	if j.file, err = os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0); err != nil {
 		return nil, err
 	}
 	var errs []error
 	for i, l := range leases {
-		if forget || endings[i].Fate != secret.Unrevoked || time.Since(l.Time) > keep {
+		if forget || endings[i].Fate != secret.Unrevoked && !l.early(endings[i]) || time.Since(l.Time) > keep {
 			errs = append(errs, (&record{j, l.Lease}).Ended())
 		}
 	}
 	return endings, errors.Join(append(errs, j.Close())...)
 }
+
+// cut takes the half of a line at the end of a file away, so that the next line is a whole one.
+func cut(name string) error {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	return os.Truncate(name, int64(bytes.LastIndexByte(data, '\n')+1))
+}
+
+// early tells whether an issuer may still be about to make what it does not know yet.
+func (l line) early(e secret.Ending) bool {
+	return l.State == minting && e.Fate == secret.Unasked && time.Since(l.Time) < slowest
+}
+
+// slowest is how long an issuer may take to make what it was asked for.
+const slowest = 10 * time.Minute
 
 // endAll ends leases at the same time: an issuer that does not answer holds up no other.
 func endAll(ctx context.Context, leases []line, sources Sources) []secret.Ending {
@@ -89,6 +110,7 @@ const (
 func (l line) end(ctx context.Context, sources Sources) secret.Ending {
 	ref, err := secret.ParseRef(l.Ref)
 	e := secret.Ending{Ref: ref, Name: l.Name, Lease: l.ID, Expires: l.Expires, Fate: secret.Unrevoked, Err: err, Unsure: l.State == minting}
+	ref.Dir = l.Dir
 	minter, ok := sources(ref.Scheme, l.Dir)
 	switch {
 	case err != nil:

@@ -40,7 +40,7 @@ func (s Source) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, err
 	if err != nil || len(words) == 0 {
 		return nil, &secret.ResolveError{Ref: ref, Problem: ref.String() + " is not a command", Try: "close every quote"}
 	}
-	value, err := s.Runner.Line(ctx, Program{Name: words[0], Args: words[1:]})
+	value, err := s.Runner.Line(ctx, Program{Name: words[0], Args: words[1:], Dir: ref.Dir})
 	if err != nil {
 		re := Explain(ref, words[0], err)
 		if Missing(err) {

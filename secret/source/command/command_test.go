@@ -107,6 +107,18 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestDir: a command of a project's file runs where the file is, whoever's folder tightlip was started in.
+func TestDir(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "get"), []byte("#!/bin/sh\npwd\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lease, err := command.New(command.Options{}).Resolve(t.Context(), secret.Ref{Scheme: "cmd", Rest: "./get", Dir: dir})
+	if err != nil || string(lease.Value.Open()) != dir {
+		t.Errorf("it runs elsewhere, or not: %v", err)
+	}
+}
+
 func TestStreams(t *testing.T) {
 	in, out, err := os.Pipe()
 	if err != nil {

@@ -57,6 +57,7 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 type Program struct {
 	Name  string
 	Args  []string
+	Dir   string // where it runs; empty: in the working directory
 	Stdin string // empty: the Runner's
 	Said  *bool  // is told whether the program wrote to standard error; nil: nobody wants to know
 }
@@ -83,6 +84,7 @@ const leftOver = 5 * time.Second
 // Output is all that a program writes to standard output. With an [exec.ExitError] it is what a program wrote that failed.
 func (r *Runner) Output(ctx context.Context, p Program) (secret.Value, error) {
 	cmd := exec.CommandContext(ctx, p.Name, p.Args...)
+	cmd.Dir = p.Dir
 	var out limited
 	cmd.Stdout, cmd.Stderr = &out, r.stderr
 	if p.Said != nil {
@@ -98,7 +100,6 @@ func (r *Runner) Output(ctx context.Context, p Program) (secret.Value, error) {
 	cmd.WaitDelay = leftOver
 	err := r.inGroup(cmd)
 	value := secret.NewValue(out.buf.Bytes())
-	clear(out.buf.Bytes())
 	clear(out.buf.Bytes())
 	switch {
 	case ctx.Err() != nil:

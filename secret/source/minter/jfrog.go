@@ -55,14 +55,13 @@ func mintJFrog(ctx context.Context, o *order) (*credential, error) {
 		Token   web.Text `json:"access_token"`
 		Expires float64  `json:"expires_in"`
 	}
-	start := time.Now()
 	err := o.jfrog().Do(ctx, web.Call{
 		Method: http.MethodPost, Path: jfrogTokens, JSON: request, Into: &made, Once: true, Needs: "a token that may make others with the scope " + o.Get("scope"),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &credential{value: made.Token.Value, id: made.ID, expires: start.Add(time.Duration(made.Expires) * time.Second)}, nil
+	return &credential{value: made.Token.Value, id: made.ID, expires: endOf(made.Expires)}, nil
 }
 
 // aliveJFrog asks a token about itself, which old platforms do not know.

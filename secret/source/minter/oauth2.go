@@ -149,7 +149,6 @@ func mintOAuth2(ctx context.Context, o *order, form url.Values) (*credential, er
 		Refresh web.Text `json:"refresh_token"`
 		Expires float64  `json:"expires_in"`
 	}
-	start := time.Now()
 	err = o.oauth2(o.Path).Do(ctx, web.Call{Method: http.MethodPost, Form: o.identified(form), Into: &made, Once: true, Needs: "the grant " + form.Get("grant_type") + " for this client"})
 	if err != nil {
 		return nil, err
@@ -158,9 +157,7 @@ func mintOAuth2(ctx context.Context, o *order, form url.Values) (*credential, er
 		value: made.Token.Value, also: made.Refresh.Value,
 		askAt: ends.Introspect, unasked: ends.Introspect == "", revokeAt: ends.Revoke, unrevocable: ends.Revoke == "",
 	}
-	if made.Expires > 0 {
-		c.expires = start.Add(time.Duration(made.Expires * float64(time.Second)))
-	}
+	c.expires = endOf(made.Expires)
 	return c, nil
 }
 
@@ -210,11 +207,14 @@ func (o *order) published(ctx context.Context, issuer string, ends *endpoints) e
 // aliveOAuth2 is RFC 7662.
 func aliveOAuth2(ctx context.Context, o *order, c *credential) (bool, error) {
 	var answer struct {
-		Active bool `json:"active"`
+		Active *bool `json:"active"` // required, RFC 7662, section 2.2
 	}
 	form := o.identified(url.Values{"token": {text(c.value)}, "token_type_hint": {"access_token"}})
 	err := o.oauth2(c.askAt).Do(ctx, web.Call{Method: http.MethodPost, Form: form, Into: &answer, Needs: "introspection for this client"})
-	return answer.Active, err
+	if err == nil && answer.Active == nil {
+		err = web.ErrMalformed
+	}
+	return err == nil && *answer.Active, err
 }
 
 // revokeOAuth2 is RFC 7009, to which a token that is dead is none. What came with a token would make new ones.

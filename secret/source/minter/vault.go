@@ -122,8 +122,7 @@ func mintVaultToken(ctx context.Context, o *order, f vault.Flavour) (*credential
 	if answer.Auth == nil {
 		return nil, errors.Join(web.ErrMalformed, anyway(ctx, keep))
 	}
-	expires := time.Now().Add(time.Duration(answer.Auth.LeaseDuration) * time.Second)
-	return &credential{value: answer.Auth.ClientToken.Value, expires: expires, id: answer.Auth.Accessor, close: keep}, nil
+	return &credential{value: answer.Auth.ClientToken.Value, expires: endOf(answer.Auth.LeaseDuration), id: answer.Auth.Accessor, close: keep}, nil
 }
 
 func mintVaultLease(ctx context.Context, o *order, f vault.Flavour) (*credential, error) {
@@ -137,8 +136,17 @@ func mintVaultLease(ctx context.Context, o *order, f vault.Flavour) (*credential
 		}), anyway(ctx, keep))
 	}
 	value, err := o.picked(answer.Data)
-	c := &credential{value: value, expires: time.Now().Add(time.Duration(answer.LeaseDuration) * time.Second), id: answer.LeaseID, close: keep}
+	c := &credential{value: value, expires: endOf(answer.LeaseDuration), id: answer.LeaseID, close: keep}
 	return c, err
+}
+
+// endOf is when something ends that lives for so many seconds from now; 0: it does not end.
+func endOf[T int | int64 | float64](seconds T) time.Time {
+	const century = 100 * 365 * 24 * 3600
+	if seconds <= 0 || seconds > century {
+		return time.Time{}
+	}
+	return time.Now().Add(time.Duration(float64(seconds) * float64(time.Second)))
 }
 
 // makeInVault sends a call that makes something. What a token made ends with that token, so one that was got by logging in is to be

@@ -45,7 +45,7 @@ func (s source) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, err
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	value, err := s.runner.Line(ctx, command.Program{Name: s.path, Args: []string{ref.Rest}})
+	value, err := s.runner.Line(ctx, command.Program{Name: s.path, Args: []string{ref.Rest}, Dir: ref.Dir})
 	if err != nil {
 		return nil, command.Explain(ref, Prefix+s.scheme, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/tightlip/tightlip/secret"
 	"github.com/tightlip/tightlip/secret/source/web"
@@ -173,8 +174,13 @@ func (c *Client) Close(ctx context.Context) error {
 	if !c.ours {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, closeTime)
+	defer cancel()
 	return c.Do(ctx, web.Call{Method: http.MethodPost, Path: "auth/token/revoke-self", Needs: "the capability update on auth/token/revoke-self"})
 }
+
+// closeTime bounds how long logging out may take.
+const closeTime = 5 * time.Second
 
 // End revokes a lease, or the client's own token, with which all its leases end.
 func (c *Client) End(ctx context.Context, lease string) error {
