@@ -104,6 +104,11 @@ func say(session *yamux.Session, hello Hello) error {
 		return err
 	}
 	_, err = control.Write(append(line, '\n'))
+	if err == nil && hello.Error != "" {
+		// This process is about to end. The other side fails at its first write then, unless it has read why by that time.
+		_ = control.SetReadDeadline(time.Now().Add(2 * time.Second))
+		_, _ = io.Copy(io.Discard, control)
+	}
 	return err
 }
 
