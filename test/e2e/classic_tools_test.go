@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tightlip/tightlip/internal/enginetest"
 )
@@ -206,7 +207,12 @@ func nothingOfOurs(t testing.TB, b *enginetest.Box) {
 	for what, args := range map[string][]string{
 		"containers": {"ps", "-aq"}, "volumes": {"volume", "ls", "-q"}, "images": {"images", "-aq", "--filter", "label=io.github.tightlip"},
 	} {
-		if left := b.Docker(args...); left != "" {
+		left := b.Docker(args...)
+		// The daemon removes by itself the container of a step whose build was broken off, and one that was killed. That takes it a moment.
+		for deadline := time.Now().Add(10 * time.Second); left != "" && time.Now().Before(deadline); left = b.Docker(args...) {
+			time.Sleep(100 * time.Millisecond)
+		}
+		if left != "" {
 			t.Errorf("%s are left: %q", what, slices.Compact(strings.Fields(left)))
 		}
 	}
