@@ -154,7 +154,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	return run(ctx, t, job, engine, set, dockerfile)
+	return run(ctx, t, job, engine, set, needles, dockerfile)
 }
 
 // end ends the leases of a set.
@@ -185,7 +185,7 @@ func onMint(r *Request, redactor *redact.Redactor) func(id string, v secret.Valu
 }
 
 // run is a build with everything at hand.
-func run(ctx context.Context, t Tools, job Job, engine Engine, set *secret.Set, d *source) (out *Outcome, err error) {
+func run(ctx context.Context, t Tools, job Job, engine Engine, set *secret.Set, needles *proof.Needles, d *source) (out *Outcome, err error) {
 	out = &Outcome{Engine: engine.Name(), Rehearsal: job.Request.Rehearse}
 	if err := canBroker(engine, job); err != nil {
 		return nil, err
@@ -199,9 +199,11 @@ func run(ctx context.Context, t Tools, job Job, engine Engine, set *secret.Set, 
 	if err != nil {
 		err = job.Handoff.explain(err)
 	}
-	needles, nerr := newNeedles(withPhantoms(job.Request.spent(toProve(job.Request, set)), job.Request))
-	if nerr != nil {
-		return out, errors.Join(err, nerr)
+	if job.Request.brokered() || job.Request.Rehearse || slices.ContainsFunc(set.IDs(), set.Minted) { // there is more to look for than before
+		var nerr error
+		if needles, nerr = newNeedles(withPhantoms(job.Request.spent(toProve(job.Request, set)), job.Request)); nerr != nil {
+			return out, errors.Join(err, nerr)
+		}
 	}
 	out.Printed = job.Redact.Masked()
 	failed := (*FailedError)(nil)

@@ -55,19 +55,16 @@ func (e Ending) Called() string {
 // String is the fate for people: "cannot be revoked, dies at 2026-11-22T10:00:00Z".
 func (e Ending) String() string {
 	text := string(e.Fate)
-	switch {
-	case e.Fate == Dead || e.Fate == Expired:
-		return text
-	case e.Fate == Unasked && e.Unsure:
-		return text + ", if it was made at all"
-	case e.Fate == Unasked:
-		return text
-	case e.Err != nil:
+	if e.Err != nil && (e.Fate == Unrevoked || e.Fate == Lives || e.Fate == Answers) {
 		text = fmt.Sprintf("%s: %v", text, e.Err)
 	}
 	switch {
+	case e.Fate == Dead || e.Fate == Expired:
+		return text
 	case e.Unsure:
 		return text + ", if it was made at all"
+	case e.Fate == Unasked:
+		return text
 	case e.Expires.IsZero():
 		return text + ", and does not expire"
 	}
@@ -117,8 +114,12 @@ func (l *Lease) answers(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	alive, err := l.bounded(ctx, func() (bool, error) { return l.Alive(ctx) })
+	alive, err := l.ask(ctx)
 	return err == nil && alive
+}
+
+func (l *Lease) ask(ctx context.Context) (alive bool, err error) {
+	return l.bounded(ctx, func() (bool, error) { return l.Alive(ctx) })
 }
 
 // verify asks the issuer until a lease is dead or askTime is over.
@@ -130,7 +131,7 @@ func (l *Lease) verify(ctx context.Context) Fate {
 	defer cancel()
 	fate := Unasked
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		alive, err := l.bounded(ctx, func() (bool, error) { return l.Alive(ctx) })
+		alive, err := l.ask(ctx)
 		switch {
 		case err == nil && !alive:
 			return Dead

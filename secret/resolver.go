@@ -66,7 +66,7 @@ func (r *Resolver) Minter(scheme string) (Minter, bool) {
 
 // About is what the source of a scheme says of itself.
 func (r *Resolver) About(scheme string) (About, bool) {
-	d, ok := r.sources[scheme].(Described)
+	d, ok := r.source(scheme).(Described)
 	if !ok {
 		return About{}, false
 	}
@@ -143,7 +143,7 @@ func (r *Resolver) Resolve(ctx context.Context, ref Ref) (*Lease, error) {
 	return nil, asResolveError(ref, err)
 }
 
-func asResolveError(ref Ref, err error) error {
+func asResolveError(ref Ref, err error) *ResolveError {
 	if re, ok := errors.AsType[*ResolveError](err); ok {
 		return re
 	}
@@ -218,18 +218,15 @@ func (r *Resolver) mint(ctx context.Context, minter Minter, ref Ref) (*Lease, er
 
 // unsure takes back what may have been made although the answer was an error, and says so. The record stays: an issuer that is slow may
 // make it after all.
-func unsure(ctx context.Context, minter Minter, ref Ref, m Minted, record Record, cause error) error {
+func unsure(ctx context.Context, minter Minter, ref Ref, m Minted, record Record, cause *ResolveError) error {
 	if record == nil {
 		return cause
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
 	defer cancel()
 	_ = minter.Reap(ctx, ref, m) // reap tries again
-	re := *cause.(*ResolveError) // as asResolveError makes it
-	if re.Problem == "" {
-		re.Problem = fmt.Sprintf("%s: %v", re.Ref, re.Err)
-	}
-	re.Problem += "; a credential may have been made: tightlip reap ends " + m.Name
+	re := *cause
+	re.Problem = cause.Error() + "; a credential may have been made: tightlip reap ends " + m.Name
 	return &re
 }
 

@@ -39,10 +39,11 @@ type entry struct {
 	mint func(context.Context) (*Lease, error) // nil: the lease was there from the start
 	turn chan struct{}                         // held by who mints
 
+	refused error // why nobody gets what is minted; guarded by turn
+
 	// Guarded by Set.mu.
 	leases  []*Lease // all that there were
 	current *Lease   // nil: there is none that may be used
-	refused error    // why nobody gets what is minted
 	since   time.Time
 }
 

@@ -35,8 +35,9 @@ func (g *Gate) ready(ctx context.Context, c *credential) (*credential, error) {
 		return c, nil
 	}
 	value, err := c.mint(ctx)
+	text := strings.TrimSpace(string(value.Open()))
 	if err == nil {
-		err = checkCredential(c.id, strings.TrimSpace(string(value.Open())))
+		err = checkCredential(c.id, text)
 	}
 	if err == nil {
 		err = g.minted(c.id, value)
@@ -45,7 +46,7 @@ func (g *Gate) ready(ctx context.Context, c *credential) (*credential, error) {
 		return nil, &refusal{http.StatusBadGateway, fmt.Sprintf("there is no credential: %v", err)}
 	}
 	now := *c
-	now.value = secret.NewValue([]byte(strings.TrimSpace(string(value.Open()))))
+	now.value = secret.NewValue([]byte(text))
 	return &now, nil
 }
 

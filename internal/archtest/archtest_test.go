@@ -69,7 +69,7 @@ var layers = []struct {
 	{"build", []string{"secret", "broker", "broker/shim", "finding", "dockerfile", "image", "proof", "internal/redact", "internal/lockfile"}},
 	{"build/buildtest", []string{"build", "secret", "proof", "image", "internal/redact"}},
 	{"build/output", []string{"build", "image/sink"}},
-	{"build/engine/embedded", nil},
+	{"build/engine/embedded", []string{"internal/lockfile"}},
 	{"build/engine/buildkit", []string{"secret", "broker", "build", "build/output", "build/engine/embedded", "dockerfile", "finding", "image", "internal/redact"}},
 	{"build/engine/classic", []string{"broker", "build", "build/output", "dockerfile", "image"}},
 	{"build/engine/podman", []string{"secret", "broker", "build", "build/output", "dockerfile", "image"}},

@@ -44,7 +44,7 @@ Exit codes: those of the command, 128 and the number of a signal that ended it; 
 searched, there is no such command, or the command line is wrong; 130 interrupted.`,
 		Example: `  tightlip run --secret id=npm,from=env:NPM_TOKEN,env=NODE_AUTH_TOKEN --context . -- npm ci --ignore-scripts
   tightlip run --secret id=pip,from=file:~/.netrc,file=NETRC --context . -- pip download -d wheels -r requirements.txt`,
-		Args: cobra.MinimumNArgs(0),
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runRun(cmd.Context(), o, nil, args) },
 	}
 	flags := cmd.Flags()
@@ -130,10 +130,10 @@ func (a *app) runRun(ctx context.Context, o *runOptions, secrets []build.Command
 		s.Waived = s.Waived || slices.Contains(o.waived, s.ID)
 		r.Secrets = append(r.Secrets, s)
 	}
-	for _, id := range o.waived {
-		if !slices.ContainsFunc(r.Secrets, func(s build.CommandSecret) bool { return s.ID == id }) {
-			return usageError(errors.New("--prove-waive "+id+": there is no secret with that id"), "")
-		}
+	if err := checkWaived(o.waived, func(id string) bool {
+		return slices.ContainsFunc(r.Secrets, func(s build.CommandSecret) bool { return s.ID == id })
+	}); err != nil {
+		return err
 	}
 	tools, err := a.tools(cfg, false)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/tightlip/tightlip/build"
@@ -61,10 +62,6 @@ func secrets(cfg *config.Config, texts, waived []string, rehearsal bool) ([]buil
 	if err != nil {
 		return nil, err
 	}
-	left := map[string]bool{}
-	for _, id := range waived {
-		left[id] = true
-	}
 	var out []build.Secret
 	for _, spec := range specs {
 		if !rehearsal { // which reads none
@@ -74,14 +71,22 @@ func secrets(cfg *config.Config, texts, waived []string, rehearsal bool) ([]buil
 		}
 		entry, _ := cfg.Secret(spec.ID)
 		out = append(out, build.Secret{
-			ID: spec.ID, Ref: spec.Ref, RebuildOnChange: spec.RebuildOnChange, Waived: entry.Waive || left[spec.ID], Argument: spec.Argument,
+			ID: spec.ID, Ref: spec.Ref, RebuildOnChange: spec.RebuildOnChange, Waived: entry.Waive || slices.Contains(waived, spec.ID), Argument: spec.Argument,
 		})
-		delete(left, spec.ID)
 	}
-	for id := range left {
-		return nil, usageError(errors.New("--prove-waive "+id+": there is no secret with that id"), "")
+	return out, checkWaived(waived, func(id string) bool {
+		return slices.ContainsFunc(out, func(s build.Secret) bool { return s.ID == id })
+	})
+}
+
+// checkWaived refuses to waive what there is not.
+func checkWaived(ids []string, known func(id string) bool) error {
+	for _, id := range ids {
+		if !known(id) {
+			return usageError(errors.New("--prove-waive "+id+": there is no secret with that id"), "")
+		}
 	}
-	return out, nil
+	return nil
 }
 
 // tools are what a build or a proof needs of this machine.

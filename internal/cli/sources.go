@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -54,10 +53,7 @@ A grade says how little a minted credential is worth when it leaks, at best:
 			}
 			rows := sourceRows(all.Sources(all.Options{}))
 			if format == "json" {
-				enc := json.NewEncoder(a.streams.Out)
-				enc.SetEscapeHTML(false)
-				enc.SetIndent("", "  ")
-				return enc.Encode(rows)
+				return a.printJSON(rows)
 			}
 			return a.printSources(rows)
 		},

@@ -162,20 +162,22 @@ func (r *record) Ended() error {
 	return r.journal.write(line{Lease: r.lease, State: ended})
 }
 
-// read returns what a file tells of the leases that have not ended. A last line that was cut off tells nothing.
-func read(name string) ([]line, error) {
+// read returns what a file tells of the leases that have not ended, and the size in bytes of the lines that are whole. A last line that
+// was cut off tells nothing.
+func read(name string) (open []line, whole int64, err error) {
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
+	data = data[:bytes.LastIndexByte(data, '\n')+1]
 	leases := map[int]*line{}
 	var order []int
-	lines := bufio.NewScanner(bytes.NewReader(data[:bytes.LastIndexByte(data, '\n')+1]))
+	lines := bufio.NewScanner(bytes.NewReader(data))
 	lines.Buffer(nil, len(data)+1)
 	for n := 1; lines.Scan(); n++ {
 		var l line
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-			return nil, fmt.Errorf("%s: line %d: %w", name, n, err)
+			return nil, 0, fmt.Errorf("%s: line %d: %w", name, n, err)
 		}
 		known := leases[l.Lease]
 		switch {
@@ -188,11 +190,10 @@ func read(name string) ([]line, error) {
 			order = append(order, l.Lease)
 		}
 	}
-	var out []line
 	for _, n := range order {
 		if l := leases[n]; l != nil {
-			out = append(out, *l)
+			open = append(open, *l)
 		}
 	}
-	return out, lines.Err()
+	return open, int64(len(data)), lines.Err()
 }

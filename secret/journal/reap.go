@@ -1,14 +1,12 @@
 package journal
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -45,7 +43,7 @@ func Reap(ctx context.Context, folder string, forget bool, sources Sources) ([]s
 
 // reap ends the leases of one file, which it removes if none is left.
 func reap(ctx context.Context, name string, forget bool, sources Sources) ([]secret.Ending, error) {
-	leases, err := read(name)
+	leases, whole, err := read(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		_ = os.Remove(name + lockExt) // its process has just removed both
 		return nil, nil
@@ -54,7 +52,7 @@ func reap(ctx context.Context, name string, forget bool, sources Sources) ([]sec
 		return nil, err
 	}
 	endings := endAll(ctx, leases, sources)
-	if err := cut(name); err != nil {
+	if err := os.Truncate(name, whole); err != nil { // the next line is not to be the end of half a one
 		return nil, err
 	}
 	j := &Journal{name: name, open: len(leases), unlock: func() {}}
@@ -68,15 +66,6 @@ func reap(ctx context.Context, name string, forget bool, sources Sources) ([]sec
 		}
 	}
 	return endings, errors.Join(append(errs, j.Close())...)
-}
-
-// cut takes the half of a line at the end of a file away, so that the next line is a whole one.
-func cut(name string) error {
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	return os.Truncate(name, int64(bytes.LastIndexByte(data, '\n')+1))
 }
 
 // early tells whether an issuer may still be about to make what it does not know yet.
@@ -136,16 +125,4 @@ func fateOf(err error) secret.Fate {
 		return secret.Lives
 	}
 	return secret.Unrevoked
-}
-
-// Left counts the processes that are gone and left leases, which Reap would try to end.
-func Left(folder string) int {
-	names, _ := filepath.Glob(filepath.Join(folder, pattern))
-	return len(slices.DeleteFunc(names, func(name string) bool {
-		unlock, err := lockfile.Lock(name + lockExt)
-		if err == nil {
-			unlock()
-		}
-		return err != nil
-	}))
 }

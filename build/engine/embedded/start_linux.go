@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tightlip/tightlip/internal/lockfile"
 	"golang.org/x/sys/unix"
 )
 
@@ -204,24 +205,15 @@ func spawn(o Options, pidNamespace bool) (*child, error) {
 	return c, nil
 }
 
-// lock takes an exclusive lock on a file, which ends with the process.
+// lock waits for the lock of a file.
 func lock(ctx context.Context, name string) (unlock func(), err error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
+		unlock, err := lockfile.Lock(name)
 		if !errors.Is(err, unix.EWOULDBLOCK) {
-			f.Close()
-			return nil, err
+			return unlock, err
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
 			return nil, context.Cause(ctx)
 		case <-time.After(20 * time.Millisecond):
 		}
