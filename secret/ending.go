@@ -26,6 +26,7 @@ const (
 	Answers   Fate = "revoked, still answers"    // the issuer accepts it all the same
 	Lives     Fate = "cannot be revoked"         // it ends when it expires
 	Unrevoked Fate = "could not be revoked"      // this time; reap tries again
+	Unknown   Fate = "not known to the issuer"   // it is gone, or the issuer was asked as somebody else; reap asks again
 	Expired   Fate = "expired"
 )
 
@@ -63,7 +64,7 @@ func (e Ending) String() string {
 		return text
 	case e.Unsure:
 		return text + ", if it was made at all"
-	case e.Fate == Unasked:
+	case e.Fate == Unasked || e.Fate == Unknown:
 		return text
 	case e.Expires.IsZero():
 		return text + ", and does not expire"

@@ -16,6 +16,10 @@ type Lease struct {
 	// Alive asks the issuer whether the value still works. Its error is that the issuer could not be asked; nil: there is no way to ask.
 	Alive func(context.Context) (bool, error)
 	ID    string // tells leases apart in logs, and names a minted one to its issuer; never derived from the value
+	With  string // what the issuer calls that which was made on the way and ends with it, such as a login; empty: nothing was
+
+	// Forget wipes what it took to make the value and to end it. nil: nothing did.
+	Forget func()
 
 	name  string       // that the issuer was told
 	ended func() error // tells the journal
@@ -50,7 +54,8 @@ type Minter interface {
 	Mint(ctx context.Context, ref Ref, name string) (*Lease, error)
 
 	// Reap ends a credential that an earlier process made and could not revoke. The error wraps ErrNotRevocable if that takes
-	// the value, which nobody has any more; a credential that is gone is none.
+	// the value, which nobody has any more, and ErrNotFound if the issuer knows no such credential: it is gone, or the issuer is
+	// another one or asked as somebody else.
 	Reap(ctx context.Context, ref Ref, m Minted) error
 }
 
@@ -61,5 +66,6 @@ func NewName() string { return "tightlip-" + strings.ToLower(rand.Text()[:12]) }
 type Minted struct {
 	Name    string    // what Mint was told
 	ID      string    // the lease's; empty: Mint did not return
+	With    string    // the lease's
 	Expires time.Time // the zero time: never, or not known
 }

@@ -208,7 +208,7 @@ func (r *Resolver) mint(ctx context.Context, minter Minter, ref Ref) (*Lease, er
 	if record == nil {
 		return lease, nil
 	}
-	m.ID, m.Expires = lease.ID, lease.Expires
+	m.ID, m.With, m.Expires = lease.ID, lease.With, lease.Expires
 	if err := record.Minted(m); err != nil {
 		return nil, &ResolveError{Ref: ref, Err: errors.Join(fmt.Errorf("keeping a journal: %w", err), lease.revoke(ctx))}
 	}

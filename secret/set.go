@@ -219,8 +219,12 @@ func (s *Set) Close(ctx context.Context) error {
 	first := false
 	s.end.Do(func() { first = true; s.finish(ctx) })
 	for _, lease := range s.All() {
-		if !lease.inUse.Load() {
-			lease.Value.Wipe()
+		if lease.inUse.Load() {
+			continue
+		}
+		lease.Value.Wipe()
+		if lease.Forget != nil {
+			lease.Forget()
 		}
 	}
 	if !first {

@@ -54,13 +54,25 @@ func (a *app) runReap(ctx context.Context, o *reapOptions) error {
 	}
 	endings, lerr := a.reapLeases(ctx, cfg, o.forget)
 	for _, e := range endings {
-		if e.Fate == secret.Unrevoked && !o.forget {
-			lerr = errors.Join(lerr, fmt.Errorf("lease %s of %s could not be revoked: %w", e.Called(), e.Ref, e.Err))
+		if problem := unreaped(e); problem != nil && !o.forget {
+			lerr = errors.Join(lerr, problem)
 			continue
 		}
 		fmt.Fprintf(a.streams.Out, "lease %s of %s: %s\n", e.Called(), e.Ref, e)
 	}
 	return errors.Join(err, lerr)
+}
+
+// unreaped is why a lease may be alive although somebody can end it.
+func unreaped(e secret.Ending) error {
+	switch {
+	case e.Fate == secret.Unrevoked:
+		return fmt.Errorf("lease %s of %s could not be revoked: %w", e.Called(), e.Ref, e.Err)
+	case e.Fate == secret.Unknown && !e.Unsure:
+		return usageError(fmt.Errorf("lease %s of %s is %s, who was asked at the server and with the credentials that the environment names now", e.Called(), e.Ref, e.Fate),
+			"if the build had others, set them and reap again; if it was revoked by hand, tightlip reap --forget")
+	}
+	return nil
 }
 
 func (a *app) reapLeases(ctx context.Context, cfg *config.Config, forget bool) ([]secret.Ending, error) {

@@ -53,7 +53,7 @@ func (v *Vault) lookupAccessor(r *http.Request, _ Token) Answer {
 func (v *Vault) revokeAccessor(r *http.Request, _ Token) Answer {
 	accessor := Body[map[string]string](r)["accessor"]
 	if v.Revoke(func(t Token) bool { return t.ID == accessor }) == 0 {
-		return v.Refuse(http.StatusBadRequest, "invalid accessor")
+		return OK(map[string]any{"warnings": []string{"No token found with this accessor"}, "data": nil, "auth": nil, "lease_id": ""})
 	}
 	return Answer{Status: http.StatusNoContent}
 }

@@ -34,6 +34,7 @@ type line struct {
 	Dir     string    `json:"dir,omitempty"` // where relative paths in the reference begin
 	Name    string    `json:"name,omitempty"`
 	ID      string    `json:"id,omitempty"`
+	With    string    `json:"with,omitempty"` // secret.Lease.With
 	Expires time.Time `json:"expires,omitzero"`
 	Time    time.Time `json:"time"`
 }
@@ -148,7 +149,7 @@ type record struct {
 func (r *record) Minted(m secret.Minted) error {
 	r.journal.mu.Lock()
 	defer r.journal.mu.Unlock()
-	return r.journal.write(line{Lease: r.lease, State: minted, ID: m.ID, Expires: m.Expires.UTC()})
+	return r.journal.write(line{Lease: r.lease, State: minted, ID: m.ID, With: m.With, Expires: m.Expires.UTC()})
 }
 
 // Ended implements secret.Record.
@@ -184,7 +185,7 @@ func read(name string) (open []line, whole int64, err error) {
 		case l.State == ended:
 			delete(leases, l.Lease)
 		case known != nil:
-			known.State, known.ID, known.Expires = l.State, l.ID, l.Expires
+			known.State, known.ID, known.With, known.Expires = l.State, l.ID, l.With, l.Expires
 		case l.State == minting:
 			leases[l.Lease] = &l
 			order = append(order, l.Lease)

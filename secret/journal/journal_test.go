@@ -3,6 +3,7 @@ package journal_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -180,6 +181,45 @@ func TestReapOfAnyPrefix(t *testing.T) {
 		if err != nil || len(files(t, folder)) > 0 {
 			t.Fatalf("of %d bytes it then forgets %v, and left are %q", n, err, files(t, folder))
 		}
+	}
+}
+
+// TestReapKeepsWhatIsNotKnown has the issuer not know what it made, as another server or account would not.
+func TestReapKeepsWhatIsNotKnown(t *testing.T) {
+	minted := `{"lease":1,"state":"minted","id":"i","with":"w","expires":%q,"time":"2026-01-01T00:00:00Z"}`
+	for name, test := range map[string]struct {
+		began time.Duration // ago
+		ends  time.Duration // from now; 0: it is not known whether it was made
+		want  secret.Fate
+		kept  bool
+	}{
+		"alive":                {time.Hour, time.Hour, secret.Unknown, true},
+		"expired just now":     {time.Hour, -time.Minute, secret.Expired, false},
+		"maybe made":           {time.Hour, 0, secret.Unknown, true},
+		"maybe made, long ago": {48 * time.Hour, 0, secret.Unknown, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			text := fmt.Sprintf(`{"lease":1,"state":"minting","reference":"issuer:x","name":"n","time":%q}`, time.Now().Add(-test.began).Format(time.RFC3339))
+			if test.ends != 0 {
+				text += "\n" + fmt.Sprintf(minted, time.Now().Add(test.ends).Format(time.RFC3339))
+			}
+			if err := os.WriteFile(filepath.Join(folder, "x.jsonl"), []byte(text+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			i := &issuer{down: secret.ErrNotFound}
+			sources := func(string, string) (secret.Minter, bool) { return i, true }
+			got, err := journal.Reap(t.Context(), folder, false, sources)
+			if err != nil || len(got) != 1 || got[0].Fate != test.want || got[0].Unsure != (test.ends == 0) || len(files(t, folder)) > 0 != test.kept {
+				t.Fatalf("got %v, %v, and left are %q", got, err, files(t, folder))
+			}
+			if m := i.reaped[0]; test.ends != 0 && (m.ID != "i" || m.With != "w") {
+				t.Errorf("reaped %+v", m)
+			}
+			if _, err := journal.Reap(t.Context(), folder, true, sources); err != nil || len(files(t, folder)) > 0 {
+				t.Errorf("it is not forgotten: %v, %q", err, files(t, folder))
+			}
+		})
 	}
 }
 

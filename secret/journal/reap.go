@@ -21,7 +21,8 @@ const keep = 90 * 24 * time.Hour
 type Sources func(scheme, dir string) (secret.Minter, bool)
 
 // Reap ends what processes that are gone have minted and did not revoke, and tells what became of each lease. What cannot be revoked
-// now stays in the folder until it has expired, unless it is to be forgotten. The error is for what could not be read.
+// now, or is not known to the issuer that was asked, stays in the folder until it has expired, unless it is to be forgotten. The error
+// is for what could not be read.
 func Reap(ctx context.Context, folder string, forget bool, sources Sources) ([]secret.Ending, error) {
 	names, err := filepath.Glob(filepath.Join(folder, pattern))
 	if err != nil {
@@ -61,20 +62,32 @@ func reap(ctx context.Context, name string, forget bool, sources Sources) ([]sec
 	}
 	var errs []error
 	for i, l := range leases {
-		if forget || endings[i].Fate != secret.Unrevoked && !l.early(endings[i]) || time.Since(l.Time) > keep {
+		if forget || l.done(endings[i].Fate) || time.Since(l.Time) > keep {
 			errs = append(errs, (&record{j, l.Lease}).Ended())
 		}
 	}
 	return endings, errors.Join(append(errs, j.Close())...)
 }
 
-// early tells whether an issuer may still be about to make what it does not know yet.
-func (l line) early(e secret.Ending) bool {
-	return l.State == minting && e.Fate == secret.Unasked && time.Since(l.Time) < slowest
+// done tells whether nothing is left to be tried.
+func (l line) done(fate secret.Fate) bool {
+	unsure := l.State == minting
+	switch fate {
+	case secret.Unrevoked:
+		return false
+	case secret.Unknown: // it was never made, or another account or server than this one has it
+		return unsure && time.Since(l.Time) > patience
+	case secret.Unasked:
+		return !unsure || time.Since(l.Time) > slowest
+	}
+	return true
 }
 
-// slowest is how long an issuer may take to make what it was asked for.
-const slowest = 10 * time.Minute
+// slowest is how long an issuer may take to make what it was asked for; patience is how long is looked for what may never have been made.
+const (
+	slowest  = 10 * time.Minute
+	patience = 24 * time.Hour
+)
 
 // endAll ends leases at the same time: an issuer that does not answer holds up no other.
 func endAll(ctx context.Context, leases []line, sources Sources) []secret.Ending {
@@ -108,8 +121,8 @@ func (l line) end(ctx context.Context, sources Sources) secret.Ending {
 	case !ok:
 		e.Err = fmt.Errorf("this tightlip does not mint %s", ref.Scheme)
 	default:
-		e.Err = minter.Reap(ctx, ref, secret.Minted{Name: l.Name, ID: l.ID, Expires: l.Expires})
-		e.Fate = fateOf(e.Err)
+		e.Err = minter.Reap(ctx, ref, secret.Minted{Name: l.Name, ID: l.ID, With: l.With, Expires: l.Expires})
+		e.Fate = l.fateOf(e.Err)
 		if e.Fate != secret.Unrevoked {
 			e.Err = nil
 		}
@@ -117,10 +130,14 @@ func (l line) end(ctx context.Context, sources Sources) secret.Ending {
 	return e
 }
 
-func fateOf(err error) secret.Fate {
+func (l line) fateOf(err error) secret.Fate {
 	switch {
 	case err == nil:
 		return secret.Unasked
+	case errors.Is(err, secret.ErrNotFound) && !l.Expires.IsZero() && time.Now().After(l.Expires):
+		return secret.Expired
+	case errors.Is(err, secret.ErrNotFound):
+		return secret.Unknown
 	case errors.Is(err, secret.ErrNotRevocable):
 		return secret.Lives
 	}

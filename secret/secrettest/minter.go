@@ -50,6 +50,7 @@ func MinterContract(t *testing.T, newFixture func(t *testing.T) MinterFixture) {
 		{"the end of a build", testEnd},
 		{"reaped by name", func(t *testing.T, f MinterFixture) { testReaped(t, f, false) }},
 		{"reaped by name and ID", func(t *testing.T, f MinterFixture) { testReaped(t, f, true) }},
+		{"what the issuer does not know is not reaped", testUnknown},
 		{"one does not revoke another", testSeveral},
 		{"a cancelled mint makes nothing", testMintCancelled},
 		{"errors contain no values, and say that nothing was made", testMintErrors},
@@ -210,8 +211,9 @@ func testReaped(t *testing.T, f MinterFixture, withID bool) {
 	if withID {
 		m.ID, m.Expires = lease.ID, lease.Expires
 	}
-	for range 2 {
+	for i := range 2 {
 		switch err := f.Minter.Reap(t.Context(), f.Ref, m); {
+		case i > 0 && errors.Is(err, secret.ErrNotFound): // it is gone
 		case errors.Is(err, secret.ErrNotRevocable):
 			t.Log("it takes the value")
 			if !f.Works(t, lease.Value) {
@@ -222,6 +224,18 @@ func testReaped(t *testing.T, f MinterFixture, withID bool) {
 		case f.Works(t, lease.Value) != f.Stays:
 			t.Error("works after it was reaped")
 		}
+	}
+}
+
+// testUnknown reaps what another issuer, or another account at this one, has. Nobody may take that for revoked.
+func testUnknown(t *testing.T, f MinterFixture) {
+	lease := f.mint(t, name())
+	m := secret.Minted{Name: name(), ID: lease.ID + "0"}
+	if err := f.Minter.Reap(t.Context(), f.Ref, m); !errors.Is(err, secret.ErrNotFound) && !errors.Is(err, secret.ErrNotRevocable) {
+		t.Errorf("got %v, want secret.ErrNotFound or secret.ErrNotRevocable", err)
+	}
+	if !f.Works(t, lease.Value) {
+		t.Error("another credential was reaped")
 	}
 }
 

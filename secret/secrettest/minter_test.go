@@ -157,7 +157,9 @@ func (m *mint) Reap(ctx context.Context, _ secret.Ref, minted secret.Minted) err
 	if m.fault == "not reaped by name" && minted.ID == "" || m.fault == "not reaped by ID" && minted.ID != "" {
 		return nil
 	}
-	m.end(func(c coin) bool { return c.name == minted.Name })
+	if !m.end(func(c coin) bool { return c.name == minted.Name }) && m.fault != "reaps what is unknown" {
+		return secret.ErrNotFound
+	}
 	return nil
 }
 
@@ -190,6 +192,7 @@ func TestMinterContractNotices(t *testing.T) {
 		"not revoked, and called dead": "the_end_of_a_build",
 		"not reaped by name":           "reaped_by_name",
 		"not reaped by ID":             "reaped_by_name_and_ID",
+		"reaps what is unknown":        "what_the_issuer_does_not_know_is_not_reaped",
 		"revokes all":                  "one_does_not_revoke_another",
 		"one for all":                  "one_does_not_revoke_another",
 		"not cancelled":                "a_cancelled_mint_makes_nothing",

@@ -21,7 +21,7 @@ func accepted(err error, but ...int) (bool, error) {
 	return false, err
 }
 
-// gone reads what became of a revocation: what is not there any more is none.
+// gone reads what became of a revocation by who made the credential: what is not there any more is dead.
 func gone(err error) error {
 	if errors.Is(err, secret.ErrNotFound) {
 		return nil

@@ -72,8 +72,8 @@ func aliveGitea(ctx context.Context, o *order, c *credential) (bool, error) {
 
 // reapGitea deletes by name: it is unique among those of a user.
 func reapGitea(ctx context.Context, o *order, m secret.Minted) error {
-	return gone(o.gitea().Do(ctx, web.Call{
+	return o.gitea().Do(ctx, web.Call{
 		Method: http.MethodDelete, Path: o.giteaTokens() + "/" + url.PathEscape(m.Name),
 		Needs: "the password of " + o.Get("user") + ", or a token of that user with the scope write:user",
-	}))
+	})
 }

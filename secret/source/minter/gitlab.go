@@ -22,7 +22,7 @@ var gitlab = &kind{
 	about: secret.MintAbout{
 		Grade: secret.GradeA, Least: day, Default: day,
 		Narrow: "the project, scopes=, and access-level=",
-		Revoke: "by its ID, or its name; reap revokes what a crash leaves",
+		Revoke: "by its ID; reap revokes what a crash leaves by its name",
 	},
 	path:    gitlabPath,
 	needs:   []string{"token", "scopes"},
@@ -43,8 +43,9 @@ var gitlab = &kind{
 			"name": o.name, "scopes": o.List("scopes"), "expires_at": ends.Format(time.DateOnly), "access_level": gitlabLevels[o.Or("access-level", "reporter")],
 		})
 	},
-	alive: aliveGitLab,
-	reap:  reapGitLab,
+	alive:  aliveGitLab,
+	revoke: revokeGitLab,
+	reap:   reapGitLab,
 }
 
 // gitlabDeploy makes deploy tokens of a project: docs.gitlab.com/api/deploy_tokens. They read and write packages and images.
@@ -56,7 +57,7 @@ var gitlabDeploy = &kind{
 	about: secret.MintAbout{
 		Grade: secret.GradeA, Least: 5 * time.Minute, Default: time.Hour,
 		Narrow: "the project, and scopes=",
-		Revoke: "by its ID, or its name; reap revokes what a crash leaves",
+		Revoke: "by its ID; reap revokes what a crash leaves by its name",
 	},
 	path:    gitlabPath,
 	needs:   []string{"token", "scopes", "username"},
@@ -70,7 +71,8 @@ var gitlabDeploy = &kind{
 			"name": o.name, "scopes": o.List("scopes"), "expires_at": ends.Format(time.RFC3339), "username": o.Get("username"),
 		})
 	},
-	reap: reapGitLab,
+	revoke: revokeGitLab,
+	reap:   reapGitLab,
 }
 
 const (
@@ -140,10 +142,12 @@ func aliveGitLab(ctx context.Context, o *order, c *credential) (bool, error) {
 	return accepted(client.Do(ctx, web.Call{Path: "/api/v4/personal_access_tokens/self"}), http.StatusForbidden)
 }
 
+func revokeGitLab(ctx context.Context, o *order, c *credential) error {
+	return o.gitlabRevoke(ctx, c.id)
+}
+
+// reapGitLab looks for the name: an ID is a small number, and that of another token at another GitLab.
 func reapGitLab(ctx context.Context, o *order, m secret.Minted) error {
-	if m.ID != "" {
-		return o.gitlabRevoke(ctx, m.ID)
-	}
 	const perPage = 100
 	for page := 1; ; page++ {
 		var tokens []struct {
@@ -160,11 +164,11 @@ func reapGitLab(ctx context.Context, o *order, m secret.Minted) error {
 			}
 		}
 		if len(tokens) < perPage {
-			return nil
+			return secret.ErrNotFound
 		}
 	}
 }
 
 func (o *order) gitlabRevoke(ctx context.Context, id string) error {
-	return gone(o.gitlabDo(ctx, web.Call{Method: http.MethodDelete, Path: "/" + url.PathEscape(id)}))
+	return o.gitlabDo(ctx, web.Call{Method: http.MethodDelete, Path: "/" + url.PathEscape(id)})
 }

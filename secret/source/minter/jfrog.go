@@ -71,28 +71,22 @@ func aliveJFrog(ctx context.Context, o *order, c *credential) (bool, error) {
 	return accepted(client.Do(ctx, web.Call{Path: jfrogTokens + "/me"}), http.StatusForbidden)
 }
 
-// reapJFrog looks for the description if there is no ID. Who made a token sees it.
+// reapJFrog looks for the description, since to delete what there is not is a success. Who made a token sees it.
 func reapJFrog(ctx context.Context, o *order, m secret.Minted) error {
-	id := m.ID
-	if id == "" {
-		var list struct {
-			Tokens []struct {
-				ID          string `json:"token_id"`
-				Description string `json:"description"`
-			} `json:"tokens"`
-		}
-		query := url.Values{"description": {m.Name}}
-		if err := o.jfrog().Do(ctx, web.Call{Path: jfrogTokens + "?" + query.Encode(), Into: &list, Needs: "to list tokens"}); err != nil {
-			return err
-		}
-		for _, t := range list.Tokens {
-			if strings.TrimSpace(t.Description) == m.Name {
-				id = t.ID
-			}
+	var list struct {
+		Tokens []struct {
+			ID          string `json:"token_id"`
+			Description string `json:"description"`
+		} `json:"tokens"`
+	}
+	query := url.Values{"description": {m.Name}}
+	if err := o.jfrog().Do(ctx, web.Call{Path: jfrogTokens + "?" + query.Encode(), Into: &list, Needs: "to list tokens"}); err != nil {
+		return err
+	}
+	for _, t := range list.Tokens {
+		if t.ID == m.ID || strings.TrimSpace(t.Description) == m.Name {
+			return o.jfrog().Do(ctx, web.Call{Method: http.MethodDelete, Path: jfrogTokens + "/" + url.PathEscape(t.ID), Needs: "to revoke tokens"})
 		}
 	}
-	if id == "" {
-		return nil
-	}
-	return gone(o.jfrog().Do(ctx, web.Call{Method: http.MethodDelete, Path: jfrogTokens + "/" + url.PathEscape(id), Needs: "to revoke tokens"}))
+	return secret.ErrNotFound
 }

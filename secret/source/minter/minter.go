@@ -11,10 +11,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/tightlip/tightlip/secret"
 	"github.com/tightlip/tightlip/secret/source/cloud"
+	"github.com/tightlip/tightlip/secret/source/vault"
 	"github.com/tightlip/tightlip/secret/source/web"
 )
 
@@ -63,7 +65,8 @@ type kind struct {
 	alive func(ctx context.Context, o *order, c *credential) (bool, error)
 	// revoke ends a credential with its value. nil: reap does, or it cannot be ended.
 	revoke func(ctx context.Context, o *order, c *credential) error
-	// reap ends a credential by its name and, if it is known, its ID. nil: that takes the value.
+	// reap ends a credential by its name and, if it is known, its ID. Its error wraps secret.ErrNotFound if the issuer has none of them.
+	// nil: that takes the value.
 	reap func(ctx context.Context, o *order, m secret.Minted) error
 }
 
@@ -93,11 +96,14 @@ type credential struct {
 	expires time.Time    // the zero time: never
 	id      string       // the issuer's; empty: it knows the credential by its name, or not at all
 	also    secret.Value // what came with it and ends with it
+	with    string       // secret.Lease.With
 
 	askAt, revokeAt      string // where, if the issuer says so
 	unasked, unrevocable bool   // this issuer lacks what others of its kind have
 
-	close func(context.Context) error // ends what was needed to make it, after it was revoked; nil: nothing was
+	session *vault.Client               // what Vault made it for, if no other client can end it
+	dead    atomic.Bool                 // which the session has seen
+	close   func(context.Context) error // ends what was needed to make it, after it was revoked; nil: nothing was
 }
 
 // minter implements secret.Minter for a row.
@@ -275,17 +281,17 @@ func (m *minter) parent(ctx context.Context, ref secret.Ref) (secret.Value, erro
 
 // lease gives a credential its end.
 func (m *minter) lease(o *order, c *credential) *secret.Lease {
-	lease := &secret.Lease{Value: c.value, Expires: c.expires, ID: c.id}
+	lease := &secret.Lease{Value: c.value, Expires: c.expires, ID: c.id, With: c.with, Forget: func() { o.wipe(); c.also.Wipe() }}
 	switch k := m.kind; {
 	case c.unrevocable:
 	case k.revoke != nil:
 		lease.Revoke = func(ctx context.Context) error {
-			return m.explain(o.ref, "revoking", c.ended(ctx, k.revoke(ctx, o, c)))
+			return m.explain(o.ref, "revoking", c.ended(ctx, gone(k.revoke(ctx, o, c))))
 		}
 	case k.reap != nil:
-		minted := secret.Minted{Name: o.name, ID: c.id, Expires: c.expires}
+		minted := secret.Minted{Name: o.name, ID: c.id, With: c.with, Expires: c.expires}
 		lease.Revoke = func(ctx context.Context) error {
-			return m.explain(o.ref, "revoking", c.ended(ctx, k.reap(ctx, o, minted)))
+			return m.explain(o.ref, "revoking", c.ended(ctx, gone(k.reap(ctx, o, minted))))
 		}
 	}
 	if alive := m.kind.alive; alive != nil && !c.unasked {
@@ -295,6 +301,13 @@ func (m *minter) lease(o *order, c *credential) *secret.Lease {
 		}
 	}
 	return lease
+}
+
+// wipe forgets the parents.
+func (o *order) wipe() {
+	for _, v := range o.values {
+		v.Wipe()
+	}
 }
 
 // ended closes what is left of a credential after err came of revoking it.
@@ -317,9 +330,13 @@ func (m *minter) Reap(ctx context.Context, ref secret.Ref, minted secret.Minted)
 		return &secret.ResolveError{Ref: ref, Err: secret.ErrNotRevocable}
 	}
 	o, err := m.prepare(ctx, ref, minted.Name)
+	if errors.Is(err, secret.ErrNotFound) {
+		err = secret.Prerequisite("revoking", err)
+	}
 	if err != nil {
 		return m.explain(ref, "", err)
 	}
+	defer o.wipe()
 	return m.explain(ref, "revoking", m.kind.reap(ctx, o, minted))
 }
 

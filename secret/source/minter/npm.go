@@ -116,7 +116,7 @@ func revokeNPM(ctx context.Context, o *order, c *credential) error {
 	if web.StatusOf(err) == http.StatusUnauthorized { // it is dead
 		return nil
 	}
-	return gone(err)
+	return err
 }
 
 func aliveNPM(ctx context.Context, o *order, c *credential) (bool, error) {
@@ -142,10 +142,13 @@ func reapNPM(ctx context.Context, o *order, m secret.Minted) error {
 		return &secret.ResolveError{Ref: o.ref, Problem: "npm-token: the registry does not know tokens by name", Try: "npm token list", Err: secret.ErrNotRevocable}
 	}
 	listed, err := npmListed(ctx, o, m.ID)
-	if err != nil || !listed {
+	if err == nil && !listed {
+		err = secret.ErrNotFound
+	}
+	if err != nil {
 		return err
 	}
-	return gone(o.npm().Do(ctx, web.Call{Method: http.MethodDelete, Path: npmTokens + "/token/" + url.PathEscape(m.ID), Needs: "the user's own tokens"}))
+	return o.npm().Do(ctx, web.Call{Method: http.MethodDelete, Path: npmTokens + "/token/" + url.PathEscape(m.ID), Needs: "the user's own tokens"})
 }
 
 // npmListed looks first: verdaccio answers 500 to deleting what it has not.

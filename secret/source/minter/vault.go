@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -26,8 +27,15 @@ func vaults() []*kind {
 	return kinds
 }
 
+// inVault is how something that Vault made is looked up and revoked by its ID.
+type inVault struct {
+	vault.Flavour
+	lookup, revoke func(id string) web.Call
+}
+
 // vaultToken makes child tokens: developer.hashicorp.com/vault/api-docs/auth/token.
 func vaultToken(f vault.Flavour) *kind {
+	v := inVault{f, lookupAccessor, revokeAccessor}
 	scheme := f.Scheme + "-token"
 	return &kind{
 		scheme: scheme, form: scheme + ":ROLE?policies=NAME,NAME", what: "a token of " + f.Name,
@@ -42,18 +50,16 @@ func vaultToken(f vault.Flavour) *kind {
 		life:      "ttl",
 		longest:   day,
 		check:     func(o *order) error { return o.checkVault(f) },
-		mint:      func(ctx context.Context, o *order) (*credential, error) { return mintVaultToken(ctx, o, f) },
-		alive: func(ctx context.Context, o *order, c *credential) (bool, error) {
-			return aliveVault(ctx, o, f, web.Call{Path: "auth/token/lookup-accessor", JSON: map[string]string{"accessor": c.id}})
-		},
-		reap: func(ctx context.Context, o *order, m secret.Minted) error {
-			return reapVault(ctx, o, f, m, web.Call{Path: "auth/token/revoke-accessor", JSON: map[string]string{"accessor": m.ID}})
-		},
+		mint:      v.mintToken,
+		alive:     v.alive,
+		revoke:    v.end,
+		reap:      v.reap,
 	}
 }
 
 // vaultLease has an engine make something, such as a user of a database: developer.hashicorp.com/vault/api-docs/system/leases.
 func vaultLease(f vault.Flavour) *kind {
+	v := inVault{f, lookupLease, revokeLease}
 	scheme := f.Scheme + "-lease"
 	return &kind{
 		scheme: scheme, form: scheme + ":PATH#FIELD", what: "what an engine of " + f.Name + " makes, such as a user of a database",
@@ -68,14 +74,27 @@ func vaultLease(f vault.Flavour) *kind {
 		keys:      vault.Keys(),
 		fields:    anyField,
 		check:     func(o *order) error { return o.checkVault(f) },
-		mint:      func(ctx context.Context, o *order) (*credential, error) { return mintVaultLease(ctx, o, f) },
-		alive: func(ctx context.Context, o *order, c *credential) (bool, error) {
-			return aliveVault(ctx, o, f, web.Call{Path: "sys/leases/lookup", JSON: map[string]string{"lease_id": c.id}})
-		},
-		reap: func(ctx context.Context, o *order, m secret.Minted) error {
-			return reapVault(ctx, o, f, m, web.Call{Path: "sys/leases/revoke", JSON: map[string]any{"lease_id": m.ID, "sync": true}})
-		},
+		mint:      v.mintLease,
+		alive:     v.alive,
+		revoke:    v.end,
+		reap:      v.reap,
 	}
+}
+
+func lookupAccessor(accessor string) web.Call {
+	return web.Call{Path: "auth/token/lookup-accessor", JSON: map[string]string{"accessor": accessor}}
+}
+
+func lookupLease(id string) web.Call {
+	return web.Call{Path: "sys/leases/lookup", JSON: map[string]string{"lease_id": id}}
+}
+
+func revokeLease(id string) web.Call {
+	return web.Call{Path: "sys/leases/revoke", JSON: map[string]any{"lease_id": id, "sync": true}}
+}
+
+func revokeAccessor(accessor string) web.Call {
+	return web.Call{Path: "auth/token/revoke-accessor", JSON: map[string]string{"accessor": accessor}}
 }
 
 func (o *order) checkVault(f vault.Flavour) error {
@@ -95,11 +114,11 @@ func (o *order) checkVault(f vault.Flavour) error {
 	return nil
 }
 
-func (o *order) vault(ctx context.Context, f vault.Flavour) (*vault.Client, error) {
-	return vault.Open(ctx, vault.Options{Flavour: f, Parts: o.Parts, Resolve: o.opts.Resolve})
+func (v inVault) open(ctx context.Context, o *order) (*vault.Client, error) {
+	return vault.Open(ctx, vault.Options{Flavour: v.Flavour, Parts: o.Parts, Resolve: o.opts.Resolve})
 }
 
-func mintVaultToken(ctx context.Context, o *order, f vault.Flavour) (*credential, error) {
+func (v inVault) mintToken(ctx context.Context, o *order) (*credential, error) {
 	path := "auth/token/create"
 	if o.Path != "" {
 		path += "/" + o.Path
@@ -115,28 +134,29 @@ func mintVaultToken(ctx context.Context, o *order, f vault.Flavour) (*credential
 	if uses, err := strconv.Atoi(o.Get("uses")); err == nil {
 		request["num_uses"] = uses
 	}
-	answer, keep, err := makeInVault(ctx, o, f, web.Call{Method: http.MethodPost, Path: vault.Escape(path), JSON: request, Needs: "the capability update on " + path})
+	answer, c, err := v.make(ctx, o, web.Call{Method: http.MethodPost, Path: vault.Escape(path), JSON: request, Needs: "the capability update on " + path})
 	if err != nil {
 		return nil, err
 	}
 	if answer.Auth == nil {
-		return nil, errors.Join(web.ErrMalformed, anyway(ctx, keep))
+		return nil, errors.Join(web.ErrMalformed, anyway(ctx, c.close))
 	}
-	return &credential{value: answer.Auth.ClientToken.Value, expires: endOf(answer.Auth.LeaseDuration), id: answer.Auth.Accessor, close: keep}, nil
+	c.value, c.expires, c.id = answer.Auth.ClientToken.Value, endOf(answer.Auth.LeaseDuration), answer.Auth.Accessor
+	return c, nil
 }
 
-func mintVaultLease(ctx context.Context, o *order, f vault.Flavour) (*credential, error) {
-	answer, keep, err := makeInVault(ctx, o, f, web.Call{Path: vault.Escape(o.Path), Needs: "the capability read on " + o.Path})
+func (v inVault) mintLease(ctx context.Context, o *order) (*credential, error) {
+	answer, c, err := v.make(ctx, o, web.Call{Path: vault.Escape(o.Path), Needs: "the capability read on " + o.Path})
 	if err != nil {
 		return nil, err
 	}
 	if answer.LeaseID == "" {
 		return nil, errors.Join(secret.NotMade(&secret.ResolveError{
-			Ref: o.ref, Problem: o.kind.scheme + ": what is at " + o.Path + " is not made for who asks", Try: f.Scheme + ":" + o.Path + " for what is stored",
-		}), anyway(ctx, keep))
+			Ref: o.ref, Problem: o.kind.scheme + ": what is at " + o.Path + " is not made for who asks", Try: v.Scheme + ":" + o.Path + " for what is stored",
+		}), anyway(ctx, c.close))
 	}
-	value, err := o.picked(answer.Data)
-	c := &credential{value: value, expires: endOf(answer.LeaseDuration), id: answer.LeaseID, close: keep}
+	c.expires, c.id = endOf(answer.LeaseDuration), answer.LeaseID
+	c.value, err = o.picked(answer.Data)
 	return c, err
 }
 
@@ -149,10 +169,10 @@ func endOf[T int | int64 | float64](seconds T) time.Time {
 	return time.Now().Add(time.Duration(float64(seconds) * float64(time.Second)))
 }
 
-// makeInVault sends a call that makes something. What a token made ends with that token, so one that was got by logging in is to be
-// kept: keep ends it.
-func makeInVault(ctx context.Context, o *order, f vault.Flavour, call web.Call) (answer vault.Answer, keep func(context.Context) error, err error) {
-	client, err := o.vault(ctx, f)
+// make sends a call that makes something. What a token made ends with that token, so one that was got by logging in is kept until the
+// credential is closed. Of one that was unwrapped there is no second one to revoke with.
+func (v inVault) make(ctx context.Context, o *order, call web.Call) (answer vault.Answer, c *credential, err error) {
+	client, err := v.open(ctx, o)
 	if err != nil {
 		return answer, nil, err
 	}
@@ -160,7 +180,11 @@ func makeInVault(ctx context.Context, o *order, f vault.Flavour, call web.Call) 
 	if err := client.Do(ctx, call); err != nil {
 		return answer, nil, errors.Join(err, anyway(ctx, client.Close))
 	}
-	return answer, once(client.Close), nil
+	c = &credential{close: once(client.Close), with: client.Accessor()}
+	if o.Get("unwrap") != "" {
+		c.session = client
+	}
+	return answer, c, nil
 }
 
 // once calls f until it has worked.
@@ -201,34 +225,64 @@ func (o *order) picked(data json.RawMessage) (secret.Value, error) {
 	return value.Value, nil
 }
 
-// aliveVault looks something up. What is dead is 400, 403 or 404, by version; without leave to look up it is 403, too, and so unknown.
-func aliveVault(ctx context.Context, o *order, f vault.Flavour, call web.Call) (bool, error) {
-	client, err := o.vault(ctx, f)
-	if err != nil {
-		return false, err
+// do calls Vault with the client that made a credential, if that was kept.
+func (v inVault) do(ctx context.Context, o *order, c *credential, call web.Call) error {
+	client := c.session
+	if client == nil {
+		var err error
+		if client, err = v.open(ctx, o); err != nil {
+			return err
+		}
+		defer func() { _ = anyway(ctx, client.Close) }() // it expires
 	}
-	defer func() { _ = anyway(ctx, client.Close) }() // it expires
 	call.Method, call.Needs = http.MethodPost, "the capability update on "+call.Path
-	err = client.Do(ctx, call)
-	if status := web.StatusOf(err); status == http.StatusBadRequest || status == http.StatusNotFound {
+	err := client.Do(ctx, call)
+	if web.StatusOf(err) == http.StatusBadRequest { // a lease or an accessor that is not there
+		return fmt.Errorf("%w: %w", secret.ErrNotFound, err)
+	}
+	return err
+}
+
+// alive looks something up. What is dead is 400, 403 or 404, by version; without leave to look up it is 403, too, and so unknown.
+func (v inVault) alive(ctx context.Context, o *order, c *credential) (bool, error) {
+	if c.dead.Load() {
+		return false, nil
+	}
+	err := v.do(ctx, o, c, v.lookup(c.id))
+	if errors.Is(err, secret.ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-func reapVault(ctx context.Context, o *order, f vault.Flavour, m secret.Minted, call web.Call) error {
-	if m.ID == "" || m.ID == m.Name {
-		return &secret.ResolveError{Ref: o.ref, Problem: o.kind.scheme + ": " + f.Name + " finds nothing by name", Err: secret.ErrNotRevocable}
+// end asks at once about what only the session can ask about, since that ends next.
+func (v inVault) end(ctx context.Context, o *order, c *credential) error {
+	err := v.do(ctx, o, c, v.revoke(c.id))
+	if c.session != nil {
+		works, askErr := v.alive(ctx, o, c)
+		c.dead.Store(askErr == nil && !works)
 	}
-	client, err := o.vault(ctx, f)
-	if err != nil {
+	return err
+}
+
+func (v inVault) reap(ctx context.Context, o *order, m secret.Minted) error {
+	if m.ID == "" || m.ID == m.Name {
+		return &secret.ResolveError{Ref: o.ref, Problem: o.kind.scheme + ": " + v.Name + " finds nothing by name", Err: secret.ErrNotRevocable}
+	}
+	err := v.revokeKnown(ctx, o, v.lookup(m.ID), v.revoke(m.ID))
+	if m.With == "" {
 		return err
 	}
-	defer func() { _ = anyway(ctx, client.Close) }() // it expires
-	call.Method, call.Needs = http.MethodPost, "the capability update on "+call.Path
-	err = client.Do(ctx, call)
-	if status := web.StatusOf(err); status == http.StatusBadRequest { // a lease or an accessor that is not there
-		return nil
+	if with := v.revokeKnown(ctx, o, lookupAccessor(m.With), revokeAccessor(m.With)); !errors.Is(with, secret.ErrNotFound) {
+		return errors.Join(gone(err), with) // with it ends what it made
 	}
-	return gone(err)
+	return err
+}
+
+// revokeKnown looks something up first: to revoke what there is not is a success. Not everybody who may revoke may look things up.
+func (v inVault) revokeKnown(ctx context.Context, o *order, lookup, revoke web.Call) error {
+	if err := v.do(ctx, o, &credential{}, lookup); err != nil && web.StatusOf(err) != http.StatusForbidden {
+		return err
+	}
+	return v.do(ctx, o, &credential{}, revoke)
 }

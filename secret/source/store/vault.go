@@ -44,6 +44,7 @@ func readVault(ctx context.Context, r request, f vault.Flavour) (found, error) {
 	case err == nil && answer.LeaseID != "":
 		lease.Expires = time.Now().Add(time.Duration(answer.LeaseDuration) * time.Second)
 		lease.Revoke = func(ctx context.Context) error { return c.End(ctx, answer.LeaseID) }
+		lease.Forget = c.Forget
 	case c.Close(context.WithoutCancel(ctx)) != nil:
 		lease.Revoke = c.Close // once more at the end
 	}

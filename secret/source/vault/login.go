@@ -154,7 +154,9 @@ func (c *Client) adopt(a Answer) error {
 		return web.ErrMalformed
 	}
 	c.use(a.Auth.ClientToken.Value)
-	c.ours = a.Auth.TokenType != "batch"
+	if c.ours = a.Auth.TokenType != "batch"; c.ours {
+		c.accessor = a.Auth.Accessor
+	}
 	return nil
 }
 

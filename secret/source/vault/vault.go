@@ -53,7 +53,12 @@ type Client struct {
 	api   web.Client
 	token secret.Value
 	ours  bool // the token was made for this client, and is revoked with it
+
+	accessor string // of a token that is ours
 }
+
+// Accessor names the token that was made for this client, if one was, to who wants it revoked. It opens nothing.
+func (c *Client) Accessor() string { return c.accessor }
 
 // Open finds a token in the environment, or logs in as the reference says. The client is to be closed.
 func Open(ctx context.Context, o Options) (*Client, error) {
@@ -169,14 +174,17 @@ func Escape(path string) string {
 	return strings.Join(segments, "/")
 }
 
-// Close revokes the token if it was made for this client.
+// Close revokes the token if it was made for this client, and wipes it.
 func (c *Client) Close(ctx context.Context) error {
-	if !c.ours {
-		return nil
+	if c.ours {
+		ctx, cancel := context.WithTimeout(ctx, closeTime)
+		defer cancel()
+		if err := c.Do(ctx, web.Call{Method: http.MethodPost, Path: "auth/token/revoke-self", Needs: "the capability update on auth/token/revoke-self"}); err != nil {
+			return err
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, closeTime)
-	defer cancel()
-	return c.Do(ctx, web.Call{Method: http.MethodPost, Path: "auth/token/revoke-self", Needs: "the capability update on auth/token/revoke-self"})
+	c.token.Wipe()
+	return nil
 }
 
 // closeTime bounds how long logging out may take.
@@ -191,6 +199,9 @@ func (c *Client) End(ctx context.Context, lease string) error {
 		Method: http.MethodPost, Path: "sys/leases/revoke", JSON: map[string]string{"lease_id": lease}, Needs: "the capability update on sys/leases/revoke",
 	})
 }
+
+// Forget wipes the token, which nobody may be using any more.
+func (c *Client) Forget() { c.token.Wipe() }
 
 // Mount is where a path belongs to.
 type Mount struct {
