@@ -190,6 +190,31 @@ func TestMintedKilled(t *testing.T) {
 	}
 }
 
+// TestReapOfTheUnknown has reap ask an issuer that does not know the lease: it may be another one than the build's.
+func TestReapOfTheUnknown(t *testing.T) {
+	t.Parallel()
+	b := newEmbeddedBox(t)
+	i := newIssuer(t, b)
+	r := begin(t, b.Command(enginetest.Binary(t), "run", i.secret()+",env=TOKEN", "--", "sh", "-c", "echo has-begun; exec sleep 60 >/dev/null 2>&1"))
+	r.waitFor("has-begun")
+	_ = r.cmd.Process.Kill()
+	r.end()
+	i.Revoke(func(token fake.Token) bool { return strings.HasPrefix(token.Name, "tightlip-") })
+	for range 2 {
+		reap := b.Tightlip("reap")
+		wantCode(t, reap, 2)
+		wantText(t, reap.Stderr, "lease tightlip-", ", 1 of gitea:", "is not known to the issuer", "tightlip reap --forget")
+		if len(i.journals()) != 1 {
+			t.Fatal("the lease is forgotten")
+		}
+	}
+	reap := b.Tightlip("reap", "--forget")
+	wantCode(t, reap, 0)
+	if len(i.journals()) != 0 {
+		t.Errorf("it is not forgotten: %s", reap.All())
+	}
+}
+
 // TestMintedIssuerFails wants a build to fail that cannot have its secret, even where the mount is optional.
 func TestMintedIssuerFails(t *testing.T) {
 	fails := func(t *testing.T, b *enginetest.Box, engine string) {
