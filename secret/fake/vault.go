@@ -189,7 +189,7 @@ func (v *Vault) Auth(t Token) map[string]any {
 	}
 	return map[string]any{
 		"client_token": t.Value, "accessor": t.ID, "policies": []string{"default"}, "token_policies": []string{"default"},
-		"lease_duration": int(t.Expires.Sub(v.Now()).Seconds()), "renewable": true, "token_type": kind, "orphan": true,
+		"lease_duration": int(t.Expires.Sub(v.Now()).Seconds()), "renewable": true, "token_type": kind, "orphan": t.Parent == "",
 	}
 }
 

@@ -97,6 +97,7 @@ type credential struct {
 	id      string       // the issuer's; empty: it knows the credential by its name, or not at all
 	also    secret.Value // what came with it and ends with it
 	with    string       // secret.Lease.With
+	bound   bool         // it ends with that even if nothing else ends it
 
 	askAt, revokeAt      string // where, if the issuer says so
 	unasked, unrevocable bool   // this issuer lacks what others of its kind have

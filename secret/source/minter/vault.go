@@ -135,6 +135,12 @@ func (v inVault) mintToken(ctx context.Context, o *order) (*credential, error) {
 		request["num_uses"] = uses
 	}
 	answer, c, err := v.make(ctx, o, web.Call{Method: http.MethodPost, Path: vault.Escape(path), JSON: request, Needs: "the capability update on " + path})
+	if web.StatusOf(err) == http.StatusBadRequest {
+		return nil, &secret.ResolveError{
+			Ref: o.ref, Err: err, Problem: o.kind.scheme + ": making a credential: " + err.Error(),
+			Try: "name a role that there is, and policies that it or, without a role, who asks has",
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -142,6 +148,7 @@ func (v inVault) mintToken(ctx context.Context, o *order) (*credential, error) {
 		return nil, errors.Join(web.ErrMalformed, anyway(ctx, c.close))
 	}
 	c.value, c.expires, c.id = answer.Auth.ClientToken.Value, endOf(answer.Auth.LeaseDuration), answer.Auth.Accessor
+	c.bound = c.bound && !answer.Auth.Orphan
 	return c, nil
 }
 
@@ -180,7 +187,7 @@ func (v inVault) make(ctx context.Context, o *order, call web.Call) (answer vaul
 	if err := client.Do(ctx, call); err != nil {
 		return answer, nil, errors.Join(err, anyway(ctx, client.Close))
 	}
-	c = &credential{close: once(client.Close), with: client.Accessor()}
+	c = &credential{close: once(client.Close), with: client.Accessor(), bound: client.Accessor() != ""}
 	if o.Get("unwrap") != "" {
 		c.session = client
 	}
@@ -255,9 +262,12 @@ func (v inVault) alive(ctx context.Context, o *order, c *credential) (bool, erro
 	return err == nil, err
 }
 
-// end asks at once about what only the session can ask about, since that ends next.
+// end asks at once about what only the session can ask about, since that ends next. What ends with a login needs no leave to be revoked.
 func (v inVault) end(ctx context.Context, o *order, c *credential) error {
 	err := v.do(ctx, o, c, v.revoke(c.id))
+	if c.bound && web.StatusOf(err) == http.StatusForbidden {
+		err = nil
+	}
 	if c.session != nil {
 		works, askErr := v.alive(ctx, o, c)
 		c.dead.Store(askErr == nil && !works)

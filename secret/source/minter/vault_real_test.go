@@ -68,6 +68,25 @@ func TestRealVaultTokens(t *testing.T) {
 	}
 }
 
+// TestRealVaultFewGrants mints with a login that may mint and nothing else: what it made ends with it, unless that has no parent.
+func TestRealVaultFewGrants(t *testing.T) {
+	v, p := realVault(t)
+	v.Write(t, "sys/policies/acl/mint", map[string]any{"policy": `
+path "auth/token/create" { capabilities = ["update"] }
+path "auth/token/create/orphan" { capabilities = ["update"] }`}, nil)
+	v.Write(t, "auth/token/roles/orphan", map[string]any{"allowed_policies": "default", "orphan": true}, nil)
+	const login = "auth=approle&role-id=ci&secret-id=env:ID"
+	for ref, want := range map[string]secret.Fate{
+		"vault-token:?policies=default&" + login: secret.Unasked, "vault-token:orphan?" + login: secret.Unrevoked,
+	} {
+		m, r := minterOf(t, p, ref)
+		ending, value := endOf(t, m, r, v.Takes)
+		if ending.Fate != want || v.Takes(value) != (want == secret.Unrevoked) {
+			t.Errorf("%s: %s", ref, ending)
+		}
+	}
+}
+
 // TestRealVaultUnwrapped mints with what can be unwrapped once: what it takes to revoke is kept.
 func TestRealVaultUnwrapped(t *testing.T) {
 	v, p := realVault(t)

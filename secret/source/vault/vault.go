@@ -145,6 +145,7 @@ type Auth struct {
 	Accessor      string   `json:"accessor"`
 	LeaseDuration int      `json:"lease_duration"` // seconds; 0: it does not expire
 	TokenType     string   `json:"token_type"`     // "service" or "batch"
+	Orphan        bool     `json:"orphan"`         // it does not end with the token that made it
 }
 
 // Do sends a call, whose path is without /v1.
