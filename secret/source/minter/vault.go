@@ -283,8 +283,9 @@ func (v inVault) reap(ctx context.Context, o *order, m secret.Minted) error {
 	if m.With == "" {
 		return err
 	}
-	if with := v.revokeKnown(ctx, o, lookupAccessor(m.With), revokeAccessor(m.With)); !errors.Is(with, secret.ErrNotFound) {
-		return errors.Join(gone(err), with) // with it ends what it made
+	with := v.revokeKnown(ctx, o, lookupAccessor(m.With), revokeAccessor(m.With))
+	if gone(err) == nil && !errors.Is(with, secret.ErrNotFound) {
+		return with // what it made ends with it
 	}
 	return err
 }
