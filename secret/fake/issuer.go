@@ -43,6 +43,12 @@ func NewIssuer(t testing.TB) *Issuer {
 		Calls: map[string]func(*http.Request) Answer{
 			"GET /job/idtoken/1":    i.Authorized(i.idToken),
 			"GET /.well-known/jwks": func(*http.Request) Answer { return OK(i.Keys()) },
+			"GET /.well-known/openid-configuration": func(*http.Request) Answer {
+				return OK(map[string]any{
+					"issuer": i.URL, "jwks_uri": i.URL + "/.well-known/jwks", "id_token_signing_alg_values_supported": []string{"RS256"},
+					"response_types_supported": []string{"id_token"}, "subject_types_supported": []string{"public"},
+				})
+			},
 		},
 		Error: func(_ int, message string) Answer { return OK(map[string]string{"message": message}) },
 	})

@@ -1,21 +1,14 @@
 package store_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/lestrrat-go/jwx/v3/jwa"
-	"github.com/lestrrat-go/jwx/v3/jwt"
-
 	"github.com/tightlip/tightlip/internal/enginetest"
 	"github.com/tightlip/tightlip/secret"
+	"github.com/tightlip/tightlip/secret/fake"
 	"github.com/tightlip/tightlip/secret/secrettest"
 )
 
@@ -65,7 +58,10 @@ func TestRealVaultPaths(t *testing.T) {
 // TestRealVaultLogins reads what a policy allows and no more, in all the ways to get a token.
 func TestRealVaultLogins(t *testing.T) {
 	v, w := realVault(t)
-	key := signer(t, v)
+	i := trusting(t, v)
+	job := func(audience string) string {
+		return i.Sign(map[string]any{"sub": "job", "repository": "shop/app", "aud": audience})
+	}
 	v.Write(t, "sys/auth/approle", map[string]any{"type": "approle"}, nil)
 	v.Write(t, "auth/approle/role/ci", map[string]any{"token_policies": "ci"}, nil)
 	v.Write(t, "auth/approle/role/ci/role-id", map[string]any{"role_id": "ci"}, nil)
@@ -77,10 +73,11 @@ func TestRealVaultLogins(t *testing.T) {
 	v.Write(t, "auth/approle/role/ci/secret-id", nil, &id)
 	for rest, set := range map[string]map[string]string{
 		"": {"VAULT_TOKEN": v.Token},
-		"?auth=approle&role-id=ci&secret-id=env:ID":                  {"ID": id.Data.Secret},
-		"?auth=approle&role-id=ci&secret-id=env:ID&unwrap=secret-id": {"ID": v.Wrap(t, "auth/approle/role/ci/secret-id", nil)},
-		"?auth=jwt&role=ci&jwt=env:ID":                               {"ID": signed(t, key, "https://vault.corp.example")},
-		"?unwrap=token":                                              {"VAULT_TOKEN": v.Wrap(t, "auth/token/create", map[string]any{"policies": []string{"ci"}})},
+		"?auth=approle&role-id=ci&secret-id=env:ID":                          {"ID": id.Data.Secret},
+		"?auth=approle&role-id=ci&secret-id=env:ID&unwrap=secret-id":         {"ID": v.Wrap(t, "auth/approle/role/ci/secret-id", nil)},
+		"?auth=jwt&role=ci&jwt=github-oidc:https%3A%2F%2Fvault.corp.example": {},
+		"?auth=jwt&role=ci&jwt=gitlab-oidc:VAULT_JOB":                        {"VAULT_JOB": job("https://vault.corp.example")},
+		"?unwrap=token": {"VAULT_TOKEN": v.Wrap(t, "auth/token/create", map[string]any{"policies": []string{"ci"}})},
 	} {
 		t.Run(rest, func(t *testing.T) {
 			t.Setenv("VAULT_TOKEN", "")
@@ -98,10 +95,11 @@ func TestRealVaultLogins(t *testing.T) {
 		})
 	}
 	t.Setenv("VAULT_TOKEN", "")
-	t.Setenv("ID", signed(t, key, "https://other.corp.example"))
+	t.Setenv("ID", "no secret ID")
+	t.Setenv("VAULT_JOB", job("https://other.corp.example"))
 	for rest, want := range map[string]string{
-		"?auth=jwt&role=ci&jwt=env:ID":              "logging in to Vault at auth/jwt as ci: Vault answered 400",
-		"?auth=approle&role-id=ci&secret-id=env:ID": "logging in to Vault at auth/approle: Vault answered 400",
+		"?auth=jwt&role=ci&jwt=gitlab-oidc:VAULT_JOB": "logging in to Vault at auth/jwt as ci: Vault answered 400",
+		"?auth=approle&role-id=ci&secret-id=env:ID":   "logging in to Vault at auth/approle: Vault answered 400",
 	} {
 		if _, err := w.source(t).Resolve(t.Context(), w.ref("kv/ci"+rest+"#pip")); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", rest, err)
@@ -114,34 +112,17 @@ func TestRealVaultLogins(t *testing.T) {
 	}
 }
 
-// signer sets up the login with tokens of an issuer, and returns the issuer's key.
-func signer(t *testing.T, v *enginetest.Vault) *ecdsa.PrivateKey {
+// trusting has Vault believe an issuer of a CI system, which it finds by OpenID Connect Discovery.
+func trusting(t *testing.T, v *enginetest.Vault) *fake.Issuer {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
+	i := fake.NewIssuer(t)
+	t.Setenv("ACTIONS_ID_TOKEN_REQUEST_URL", i.RequestURL)
+	t.Setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", i.RequestToken)
 	v.Write(t, "sys/auth/jwt", map[string]any{"type": "jwt"}, nil)
-	v.Write(t, "auth/jwt/config", map[string]any{"jwt_validation_pubkeys": []string{string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))}}, nil)
+	v.Write(t, "auth/jwt/config", map[string]any{"oidc_discovery_url": i.URL, "bound_issuer": i.URL}, nil)
 	v.Write(t, "auth/jwt/role/ci", map[string]any{
-		"role_type": "jwt", "user_claim": "sub", "bound_audiences": []string{"https://vault.corp.example"}, "bound_subject": "repo:acme/app", "token_policies": "ci",
+		"role_type": "jwt", "user_claim": "sub", "bound_audiences": []string{"https://vault.corp.example"},
+		"bound_claims": map[string]string{"repository": "shop/app"}, "token_policies": "ci",
 	}, nil)
-	return key
-}
-
-func signed(t *testing.T, key *ecdsa.PrivateKey, audience string) string {
-	t.Helper()
-	token, err := jwt.NewBuilder().Subject("repo:acme/app").Audience([]string{audience}).Expiration(time.Now().Add(time.Minute)).Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := jwt.Sign(token, jwt.WithKey(jwa.ES256(), key))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return i
 }
