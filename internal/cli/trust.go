@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/tightlip/tightlip/internal/config"
@@ -60,14 +61,28 @@ func (a *app) describeTrust(w io.Writer, cfg *config.Config) {
 	for _, s := range wants {
 		fmt.Fprintf(w, "  line %d: secret %s from %s\n", s.Origin.Line, s.ID, s.Ref)
 	}
-	for _, s := range cfg.Secrets {
-		for _, r := range s.Broker {
-			if s.Origin.Kind == config.FromProject {
-				fmt.Fprintf(w, "  line %d: steps use secret %s at %s (told at the start of each build)\n", s.Origin.Line, s.ID, r.Origin)
-			}
-		}
-	}
+	describeUse(w, cfg)
 	if len(wants) == 0 {
 		fmt.Fprintln(w, "  it needs no trust: its secrets come from files and variables, or from sources that you allow")
+	}
+}
+
+// describeUse shows what the file has the secrets used for, which needs no trust.
+func describeUse(w io.Writer, cfg *config.Config) {
+	for _, s := range cfg.Secrets {
+		if s.Origin.Kind != config.FromProject {
+			continue
+		}
+		for _, r := range s.Broker {
+			fmt.Fprintf(w, "  line %d: steps use secret %s at %s (told at the start of each build)\n", s.Origin.Line, s.ID, r.Origin)
+		}
+		if s.Argument != "" {
+			fmt.Fprintf(w, "  line %d: secret %s comes to the build as the argument %s, and stays in the image\n", s.Origin.Line, s.ID, s.Argument)
+		}
+	}
+	for _, a := range cfg.Agents {
+		if a.Origin.Kind == config.FromProject && a.Secret != "" {
+			fmt.Fprintf(w, "  line %d: steps sign with secret %s through the SSH agent %s, for %s\n", a.Origin.Line, a.Secret, a.ID, strings.Join(a.Allow, ", "))
+		}
 	}
 }
