@@ -154,10 +154,16 @@ func (d *Docker) Kill() {
 	_ = d.cmd.Wait()
 }
 
-// end stops the daemon and removes what it had.
+// end stops the daemon and removes what it had. A daemon leaves its default network namespace mounted.
 func (d *Docker) end() {
 	stop(d.cmd, 15*time.Second)
 	_ = exec.Command("ip", "link", "delete", d.bridge).Run()
+	mounts, _ := os.ReadFile("/proc/self/mounts")
+	for line := range strings.Lines(string(mounts)) {
+		if where := strings.Fields(line)[1]; strings.HasPrefix(where, d.dir+"/") {
+			_ = exec.Command("umount", "--lazy", where).Run()
+		}
+	}
 	os.RemoveAll(d.dir)
 }
 
