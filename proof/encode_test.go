@@ -71,6 +71,45 @@ func TestEncodingsAreWhatToolsPrint(t *testing.T) {
 	}
 }
 
+// What real encoders print of one value.
+func TestJSONIsWhatProgramsPrint(t *testing.T) {
+	value := "Ab+1='c'/<d>&\"e`9\\\u00e9"
+	escaped := func(b string) string { return strings.ReplaceAll(b, "~", "`") } // a raw string has no backquote
+	for program, text := range map[string]string{
+		"Python, jq -a, Perl, Ruby's ascii_only": `Ab+1='c'/<d>&\"e~9\\\u00e9`,
+		"JavaScript, Ruby, jq, serde_json":       `Ab+1='c'/<d>&\"e~9\\é`,
+		"encoding/json":                          `Ab+1='c'/\u003cd\u003e\u0026\"e~9\\é`,
+		"Gson":                                   `Ab+1\u003d\u0027c\u0027/\u003cd\u003e\u0026\"e~9\\é`,
+		"PHP":                                    `Ab+1='c'\/<d>&\"e~9\\\u00e9`,
+		"PHP with JSON_UNESCAPED_UNICODE":        `Ab+1='c'\/<d>&\"e~9\\é`,
+		"Symfony's JsonResponse":                 `Ab+1=\u0027c\u0027\/\u003Cd\u003E\u0026\u0022e~9\\\u00e9`,
+		"System.Text.Json":                       `Ab\u002B1=\u0027c\u0027/\u003Cd\u003E\u0026\u0022e\u00609\\\u00E9`,
+		"Newtonsoft.Json with EscapeHtml":        `Ab+1=\u0027c\u0027/\u003cd\u003e\u0026\u0022e~9\\é`,
+		"Jackson with ESCAPE_NON_ASCII":          `Ab+1='c'/<d>&\"e~9\\\u00E9`,
+		"Jinja's tojson":                         `Ab+1=\u0027c\u0027/\u003cd\u003e\u0026\"e~9\\\u00e9`,
+		"Django's json_script":                   `Ab+1='c'/\u003Cd\u003E\u0026\"e~9\\\u00e9`,
+		"serialize-javascript":                   `Ab+1='c'\u002F\u003Cd\u003E&\"e~9\\é`,
+		"all of it":                              hexEscapes(value, `\u%04x`),
+		"all of it in upper case":                hexEscapes(value, `\u%04X`),
+	} {
+		if text = escaped(text); !leaks(needlesFor(t, []byte(value)), []byte(text)) {
+			t.Errorf("%s: %s is not found", program, text)
+		}
+		if got := needlesFor(t, []byte(value)).maskString(text); got != "***" {
+			t.Errorf("%s: %s is shown as %s", program, text, got)
+		}
+	}
+}
+
+// hexEscapes writes each character of text with a verb.
+func hexEscapes(text, verb string) string {
+	var out strings.Builder
+	for _, r := range text {
+		fmt.Fprintf(&out, verb, r)
+	}
+	return out.String()
+}
+
 func split(text string, width int) []string {
 	return strings.Fields(wrap(text, width, " "))
 }

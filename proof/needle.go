@@ -20,7 +20,7 @@ import (
 const MinLen = 8
 
 // rulesVersion is part of every fingerprint. It changes whenever the rules make other needles of the same value.
-const rulesVersion = "tightlip needles v2"
+const rulesVersion = "tightlip needles v3"
 
 // Secret is what needles are made from.
 type Secret struct {

@@ -92,7 +92,7 @@ func TestHitTellsIDEncodingAndPlace(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %+v", got)
 	}
-	if !slices.Equal(n.Encodings(), []string{"base64", "hex", "percent", "raw", "utf-16"}) {
+	if !slices.Equal(n.Encodings(), []string{"base64", "hex", "json", "percent", "raw", "utf-16"}) {
 		t.Errorf("encodings %v", n.Encodings())
 	}
 }
