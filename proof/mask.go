@@ -66,21 +66,25 @@ func (x *maskIndex) heldSuffix(text []byte, maxLen int) int {
 	return 0
 }
 
-// traces follow a stream for all that the index has windows of.
+// verbatims follow a stream for what is too long to be a needle.
+func (x *maskIndex) verbatims() []*trace {
+	if len(x.verbatim.sorted) == 0 {
+		return nil
+	}
+	return []*trace{{alphabet: rawSymbols(), set: &x.verbatim}}
+}
+
+// traces follow a stream whose escapes are decoded.
 func (x *maskIndex) traces() []*trace {
-	var out []*trace
-	if len(x.encoded.sorted) > 0 {
-		out = append(out, &trace{alphabet: base64Symbols(), set: &x.encoded}, &trace{alphabet: hexSymbols(), set: &x.encoded})
+	if len(x.encoded.sorted) == 0 {
+		return nil
 	}
-	if len(x.verbatim.sorted) > 0 {
-		out = append(out, &trace{alphabet: rawSymbols(), set: &x.verbatim})
-	}
-	return out
+	return []*trace{{alphabet: base64Symbols(), set: &x.encoded}, {alphabet: hexSymbols(), set: &x.encoded}}
 }
 
 // Masker splits a stream into what may be shown and what must be masked. It is stricter than a Scanner: of a long
-// secret in base64 or hex it masks any part of 12 or 16 characters, whatever the length of the lines, and it knows
-// waived values. It must not be used by several goroutines at once.
+// secret in base64 or hex it masks any part of 12 or 16 characters, whatever the length of the lines; it decodes what is escaped
+// as in JSON, whichever characters are; and it knows waived values. It must not be used by several goroutines at once.
 type Masker struct {
 	open func() *maskState // sealed: it holds bytes of the stream
 }
@@ -89,14 +93,19 @@ type Masker struct {
 type maskSpan struct{ lo, hi int64 }
 
 type maskState struct {
-	set    *needleSet
-	index  *maskIndex
-	emit   func(text []byte, masked bool)
-	held   []byte // not settled yet
-	base   int64  // where held starts in the stream
-	spans  []maskSpan
-	traces []*trace
-	found  matches
+	set       *needleSet
+	index     *maskIndex
+	emit      func(text []byte, masked bool)
+	held      []byte // not settled yet
+	base      int64  // where held starts in the stream
+	spans     []maskSpan
+	found     matches
+	verbatims []*trace
+	decoded   unescaped // of held, from its first boundary
+	boundary  int64     // where that is in the stream: base may be within an escape
+	traced    int64     // where the traces are in the stream
+	traces    []*trace
+	parted    bool // the verbatims of the decoded stream are others, since there was an escape
 }
 
 // NewMasker returns a Masker that calls emit for each stretch of the stream in turn: with text that may be shown, which
@@ -104,58 +113,130 @@ type maskState struct {
 func (n *Needles) NewMasker(emit func(text []byte, masked bool)) *Masker {
 	set := n.open()
 	index := set.mask()
-	s := &maskState{set: set, index: index, emit: emit, traces: index.traces(), found: matches{set: set}}
+	s := &maskState{set: set, index: index, emit: emit, found: matches{set: set}}
+	s.restart()
 	return &Masker{open: func() *maskState { return s }}
 }
+
+// maxTaken bounds the memory of a Masker, whatever is written at once.
+const maxTaken = 32 << 10
 
 // Write takes the next bytes and emits all but a suffix that may turn out to be the start of a needle. It never fails.
 func (m *Masker) Write(p []byte) (int, error) {
 	s := m.open()
-	s.take(p)
-	end := s.base + int64(len(s.held))
-	settled := end - int64(s.index.heldSuffix(s.held, s.set.maxLen))
-	for _, t := range s.traces {
-		settled = min(settled, t.pending(end))
+	for part := range slices.Chunk(p, maxTaken) {
+		s.take(part)
+		s.decode(false)
+		s.settle(s.settled())
 	}
-	s.settle(max(settled, s.base))
 	return len(p), nil
 }
 
 // Flush emits the rest at the end of the stream. Of a needle that was cut off there, 8 bytes or more are masked.
 func (m *Masker) Flush() {
 	s := m.open()
-	end := s.base + int64(len(s.held))
+	s.decode(true)
 	if n := s.index.heldSuffix(s.held, s.set.maxLen); n >= MinLen {
-		s.mark(end-int64(n), end)
+		s.mark(s.end()-int64(n), s.end())
 	}
-	s.settle(end)
-	s.traces = s.index.traces()
+	if n := s.index.heldSuffix(s.decoded.text, s.set.maxLen); n >= MinLen {
+		s.markDecoded(len(s.decoded.text)-n, len(s.decoded.text))
+	}
+	s.settle(s.end())
+	s.restart()
 }
 
-// take adds p to what is held and marks all that must be masked.
+// restart begins another text.
+func (s *maskState) restart() {
+	s.verbatims, s.traces, s.parted = s.index.verbatims(), s.index.traces(), false
+	s.boundary, s.traced = s.end(), s.end()
+}
+
+// end is where the stream ends so far.
+func (s *maskState) end() int64 { return s.base + int64(len(s.held)) }
+
+// take adds p to what is held and marks all in it that must be masked as it is.
 func (s *maskState) take(p []byte) {
-	start := s.base + int64(len(s.held))
+	start := s.end()
 	s.held = append(s.held, p...)
-	s.found.list = s.found.list[:0]
-	s.set.match.find(s.held, &s.found)
-	for _, o := range s.found.list {
-		s.mark(s.base+int64(o.lo), s.base+int64(o.hi))
+	s.part(p)
+	s.find(s.held, func(lo, hi int) { s.mark(s.base+int64(lo), s.base+int64(hi)) })
+	for _, t := range s.verbatims {
+		for i, c := range p {
+			t.step(c, maskSpan{start + int64(i), start + int64(i) + 1}, s.mark)
+		}
 	}
-	for _, text := range s.set.short {
+}
+
+// part has the decoded stream followed on its own from the first backslash on. Until there it is the stream.
+func (s *maskState) part(p []byte) {
+	if s.parted || bytes.IndexByte(p, '\\') < 0 {
+		return
+	}
+	s.parted = true
+	for _, t := range s.verbatims {
+		copied := *t
+		s.traces = append(s.traces, &copied)
+	}
+}
+
+// find calls mark for each needle and waived value in text.
+func (s *maskState) find(text []byte, mark func(lo, hi int)) {
+	s.found.list = s.found.list[:0]
+	s.set.match.find(text, &s.found)
+	for _, o := range s.found.list {
+		mark(o.lo, o.hi)
+	}
+	for _, short := range s.set.short {
 		for at := 0; ; at++ {
-			i := bytes.Index(s.held[at:], text)
+			i := bytes.Index(text[at:], short)
 			if i < 0 {
 				break
 			}
 			at += i
-			s.mark(s.base+int64(at), s.base+int64(at+len(text)))
+			mark(at, at+len(short))
 		}
 	}
+}
+
+// decode marks what must be masked for what it means. Last says that nothing follows.
+func (s *maskState) decode(last bool) {
+	d := &s.decoded
+	d.read(s.held[s.boundary-s.base:], last)
+	first := sort.Search(len(d.from), func(i int) bool { return s.boundary+int64(d.from[i]) >= s.traced })
 	for _, t := range s.traces {
-		for i, c := range p {
-			t.step(c, start+int64(i), s.mark)
+		for i := first; i < len(d.text); i++ {
+			t.step(d.text[i], maskSpan{s.boundary + int64(d.from[i]), s.boundary + int64(d.to[i])}, s.mark)
 		}
 	}
+	s.traced = s.boundary + int64(d.end)
+	if s.escaped() {
+		s.find(d.text, s.markDecoded)
+	}
+}
+
+// escaped reports whether what is held reads otherwise when it is decoded, or may do so.
+func (s *maskState) escaped() bool { return s.decoded.escapes > 0 || s.traced < s.end() }
+
+// markDecoded marks where a range of the decoded text comes from.
+func (s *maskState) markDecoded(lo, hi int) {
+	s.mark(s.boundary+int64(s.decoded.from[lo]), s.boundary+int64(s.decoded.to[hi-1]))
+}
+
+// settled is up to where nothing that follows can make a difference.
+func (s *maskState) settled() int64 {
+	settled := min(s.end()-int64(s.index.heldSuffix(s.held, s.set.maxLen)), s.traced)
+	if d := &s.decoded; s.escaped() {
+		if n := s.index.heldSuffix(d.text, s.set.maxLen); n > 0 {
+			settled = min(settled, s.boundary+int64(d.from[len(d.text)-n]))
+		}
+	}
+	for _, traces := range [][]*trace{s.verbatims, s.traces} {
+		for _, t := range traces {
+			settled = min(settled, t.pending(s.end()))
+		}
+	}
+	return max(settled, s.base)
 }
 
 // mark adds a span, joined to the last where they overlap or touch.
@@ -193,6 +274,7 @@ func (s *maskState) settle(end int64) {
 	}
 	s.spans = kept
 	s.held = s.held[:copy(s.held, s.held[end-s.base:])]
+	s.boundary += int64(s.decoded.boundary(int(end - s.boundary)))
 	s.base = end
 }
 

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/tightlip/tightlip/secret"
 )
@@ -72,6 +74,42 @@ func TestMaskCoversWrappedKeys(t *testing.T) {
 	}
 }
 
+// escapeSome writes some of the characters of text as escapes.
+func escapeSome(rng *rand.Rand, text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		switch high, low := utf16.EncodeRune(r); {
+		case r < 0x80 && rng.IntN(4) == 0:
+			fmt.Fprintf(&out, `\x%02x`, r)
+		case r > 0xffff && rng.IntN(2) == 0:
+			fmt.Fprintf(&out, `\u%04X\u%04x`, high, low)
+		case r <= 0xffff && rng.IntN(3) == 0:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		case strings.ContainsRune("/'\\\"", r):
+			out.WriteString(`\` + string(r))
+		default:
+			out.WriteRune(r)
+		}
+	}
+	return out.String()
+}
+
+func TestMaskDecodesAnyMixOfEscapes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	shown := regexp.MustCompile(`^{"a": "\*\*\*", "b": "\*\*\*(.|\\x..|\\u....)?", "c": "\\u003ch1\\u003e"}$`) // base64 may end in a few bits
+	for range 300 {
+		value := token(8+rng.IntN(20)) + "/+='<é\U0001F512\n\\\"" + token(rng.IntN(20))
+		if rng.IntN(10) == 0 {
+			value = token(maxNeedle) + strings.ReplaceAll(value, "\n", "")
+		}
+		n := needlesFor(t, []byte(value))
+		log := `{"a": "` + escapeSome(rng, value) + `", "b": "` + escapeSome(rng, base64.RawStdEncoding.EncodeToString([]byte(value))) + `", "c": "\u003ch1\u003e"}`
+		if got := masked(n, []byte(log), func() int { return 1 + rng.IntN(30) }); !shown.MatchString(got) {
+			t.Fatalf("of %s\nthis is shown: %s", log, got)
+		}
+	}
+}
+
 func TestMaskCoversLongValues(t *testing.T) {
 	line := token(2000)
 	text := wrap(base64.StdEncoding.EncodeToString(canary(300<<10)), 76, "\n")
@@ -109,12 +147,14 @@ func TestMaskIsTheSameInAnyChunks(t *testing.T) {
 		}
 		set := n.open()
 		var log []byte
-		for range 20 {
+		for range 10 {
 			text := set.patterns[rng.IntN(len(set.patterns))].text
 			from := rng.IntN(len(text))
 			log = append(log, text[from:from+rng.IntN(len(text)-from+1)]...)
 			log = append(log, "q7z some words\n"[:rng.IntN(16)]...)
 			log = append(log, wrap(base64.StdEncoding.EncodeToString(value), 60+rng.IntN(20), "\n")[:rng.IntN(len(value))]...)
+			log = append(log, escapeSome(rng, string(text))...)
+			log = log[:len(log)-rng.IntN(min(len(log), 4))]
 		}
 		want := masked(n, log, func() int { return len(log) })
 		for range 5 {
@@ -160,6 +200,7 @@ func TestMaskString(t *testing.T) {
 		{value + value, "***"},
 		{"Basic " + base64.RawStdEncoding.EncodeToString([]byte("u:"+value)), ""},
 		{"cut " + value[:MinLen], "cut ***"},
+		{"cut " + hexEscapes(value[:MinLen], `\x%x`), "cut ***"},
 		{"cut " + value[:MinLen-1], "cut " + value[:MinLen-1]},
 	}
 	for _, test := range tests {
@@ -178,7 +219,8 @@ func FuzzMask(f *testing.F) {
 			return
 		}
 		n := needlesFor(t, value)
-		log := fmt.Appendf(nil, "%s%s%s%s\n%q", noise, value, base64.StdEncoding.EncodeToString(value), noise, value)
+		encoded := base64.StdEncoding.EncodeToString(value)
+		log := fmt.Appendf(nil, "%s%s%s%s\n%q%q%s", noise, value, encoded, noise, value, fmt.Sprintf("%q", noise), wrap(encoded, 7, "\r\n"))
 		want := masked(n, log, func() int { return len(log) })
 		if got := masked(n, log, func() int { return chunk }); got != want {
 			t.Errorf("of %q\n in chunks %q\nat once %q", log, got, want)

@@ -44,17 +44,17 @@ func rawSymbols() *alphabet {
 type trace struct {
 	*alphabet
 	set    *windows
-	hi, lo uint64    // the bits of the last characters
-	places [16]int64 // where they are in the stream, by their number modulo 16
-	count  int       // characters so far
-	run    int       // those of them that belong together, at most 16
-	hit    int       // count at the last window
-	broken int       // count at the last line break that the run goes across, 0 for none
-	marked int64     // all of the run before this place is marked
+	hi, lo uint64       // the bits of the last characters
+	places [16]maskSpan // where they are in the stream, by their number modulo 16
+	count  int          // characters so far
+	run    int          // those of them that belong together, at most 16
+	hit    int          // count at the last window
+	broken int          // count at the last line break that the run goes across, 0 for none
+	marked int64        // all of the run before this place is marked
 }
 
 // step takes the character c at a place of the stream and calls mark for what turns out to be part of a secret.
-func (t *trace) step(c byte, place int64, mark func(lo, hi int64)) {
+func (t *trace) step(c byte, place maskSpan, mark func(lo, hi int64)) {
 	symbol := t.symbols[c]
 	if symbol < 0 {
 		t.interrupt(c)
@@ -98,9 +98,9 @@ func (t *trace) hot() bool {
 // markLast marks the last n characters.
 func (t *trace) markLast(n int, mark func(lo, hi int64)) {
 	for i := t.count - n; i < t.count; i++ {
-		if place := t.places[i%len(t.places)]; place >= t.marked {
-			mark(place, place+1)
-			t.marked = place + 1
+		if place := t.places[i%len(t.places)]; place.lo >= t.marked {
+			mark(place.lo, place.hi)
+			t.marked = place.hi
 		}
 	}
 }
@@ -112,8 +112,8 @@ func (t *trace) pending(end int64) int64 {
 			continue
 		}
 		for i := t.count - n; i < t.count; i++ {
-			if place := t.places[i%len(t.places)]; place >= t.marked {
-				return place
+			if place := t.places[i%len(t.places)]; place.lo >= t.marked {
+				return place.lo
 			}
 		}
 		return end
