@@ -35,7 +35,7 @@ func newMaskIndex(set *needleSet, forms []form) *maskIndex {
 		}
 	}
 	for _, f := range forms {
-		if len(f.text) >= minWindows && !f.rawOnly {
+		if len(f.text) >= windowLen && !f.rawOnly {
 			x.encoded.addForm(f.text)
 		}
 		if len(f.text) > longValue || len(f.text) > maxNeedle && !bytes.Contains(f.text, []byte("\n")) {
@@ -82,8 +82,8 @@ func (x *maskIndex) traces() []*trace {
 	return []*trace{{alphabet: base64Symbols(), set: &x.encoded}, {alphabet: hexSymbols(), set: &x.encoded}}
 }
 
-// Masker splits a stream into what may be shown and what must be masked. It is stricter than a Scanner: of a long
-// secret in base64 or hex it masks any part of 12 or 16 characters, whatever the length of the lines; it decodes what is escaped
+// Masker splits a stream into what may be shown and what must be masked. It is stricter than a Scanner: of a secret
+// in base64 or hex it masks any part of 12 or 16 characters, whatever the length of the lines; it decodes what is escaped
 // as in JSON, whichever characters are; and it knows waived values. It must not be used by several goroutines at once.
 type Masker struct {
 	open func() *maskState // sealed: it holds bytes of the stream

@@ -74,6 +74,38 @@ func TestMaskCoversWrappedKeys(t *testing.T) {
 	}
 }
 
+// TestMaskCoversValuesThatBeginWithinALine is about programs that encode a file of which a value is a part.
+func TestMaskCoversValuesThatBeginWithinALine(t *testing.T) {
+	for _, size := range []int{9, 12, 20, 40, 100, 3000} {
+		value := token(size)
+		n := needlesFor(t, []byte(value))
+		for before := range min(80, 3+3000/size) {
+			text := []byte(strings.Repeat("~", before) + value + "~~~~~~~~")
+			for kind, encode := range map[string]func([]byte) string{"base64": base64.StdEncoding.EncodeToString, "hex": hex.EncodeToString} {
+				encoded := encode(text)
+				perByte := map[string]int{"base64": 6, "hex": 4}[kind]
+				own := encoded[(before*8+perByte-1)/perByte : (before+size)*8/perByte]
+				for _, width := range []int{20, 64, 76} {
+					for _, newline := range []string{"\n", "\r\n", "\n      ", `\n`, `\r\n`, `\u000a`} {
+						log := "key: " + wrap(encoded, width, newline) + "Done in 3 seconds\n"
+						want := masked(n, []byte(log), func() int { return len(log) })
+						chunk := 1 + (before+width)%31
+						if got := masked(n, []byte(log), func() int { return chunk }); got != want {
+							t.Fatalf("of %q\n in chunks %q\nat once %q", log, got, want)
+						}
+						if found := shared(own, strings.ReplaceAll(want, newline, "")); found >= 5 {
+							t.Fatalf("%s of %d bytes after %d, width %d, %q: %d characters are shown in %q", kind, size, before, width, newline, found, want)
+						}
+						if !strings.HasSuffix(want, "Done in 3 seconds\n") {
+							t.Fatalf("too much is masked: %q", want)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 // escapeSome writes some of the characters of text as escapes.
 func escapeSome(rng *rand.Rand, text string) string {
 	var out strings.Builder
@@ -188,6 +220,39 @@ func TestMaskHoldsBackLittle(t *testing.T) {
 	_, _ = m.Write([]byte{'-'})
 	if shown != len(line)+20 {
 		t.Error("what is no value is still held back")
+	}
+}
+
+// A line is shown when it is complete, unless it ends as a secret in base64 or hex begins.
+func TestMaskHoldsNoLineBack(t *testing.T) {
+	value := "hunter2-" + token(30)
+	n := needlesFor(t, []byte(value))
+	encoded := base64.StdEncoding.EncodeToString([]byte(value))
+	for line, held := range map[string]int{
+		"Step 3/9 : RUN make\n": 0, "a\\\n": 0, `C:\u` + "\n": 0, "deadbeef\r\n": 0, "aHV": 3, "aHV\n": 4, "aHV\r\n   ": 8, "aH\n": 0, "aHV \n": 0,
+		`\`: 1, `\u00`: 4, `\ud83d`: 6, "x " + encoded[:6] + "\n": 7, "\n" + strings.Repeat(" ", 200): 0, "aHV\n" + strings.Repeat(" ", 200): 0,
+	} {
+		shown := 0
+		m := n.NewMasker(func(text []byte, _ bool) { shown += len(text) })
+		_, _ = m.Write([]byte(line))
+		if got := len(line) - shown; got != held {
+			t.Errorf("of %q, %d bytes are held back", line, got)
+		}
+	}
+}
+
+func TestMaskHoldsBackABoundedTail(t *testing.T) {
+	value := token(40)
+	n := needlesFor(t, []byte(value))
+	encoded := base64.StdEncoding.EncodeToString([]byte(value))
+	for _, filler := range []string{" ", "\n", `\n`, `\`, `\u00`, `\ud83d`, encoded[:6] + "\n", encoded[:13] + "\n"} {
+		shown := 0
+		m := n.NewMasker(func(text []byte, was bool) { shown += len(text) })
+		text := encoded[:8] + strings.Repeat(filler, 1<<16)
+		_, _ = m.Write([]byte(text))
+		if held := len(m.open().held); held > 2000 || cap(m.open().held) > 4*maxTaken {
+			t.Errorf("%q: %d bytes are held back, in %d", filler, held, cap(m.open().held))
+		}
 	}
 }
 

@@ -50,8 +50,18 @@ type trace struct {
 	run    int          // those of them that belong together, at most 16
 	hit    int          // count at the last window
 	broken int          // count at the last line break that the run goes across, 0 for none
+	kept   int          // characters before it that may begin a secret
+	gap    int          // white space since the last character
 	marked int64        // all of the run before this place is marked
 }
+
+const (
+	// keptBits of a secret that begins at the end of a line are kept for the next line. Fewer would hold back the ends of
+	// many lines that hold no secret.
+	keptBits = 16
+	// maxGap is how much white space a secret that is broken into lines has between two of them, at most.
+	maxGap = 128
+)
 
 // step takes the character c at a place of the stream and calls mark for what turns out to be part of a secret.
 func (t *trace) step(c byte, place maskSpan, mark func(lo, hi int64)) {
@@ -60,6 +70,7 @@ func (t *trace) step(c byte, place maskSpan, mark func(lo, hi int64)) {
 		t.interrupt(c)
 		return
 	}
+	t.gap = 0
 	t.hi = t.hi<<t.bits | t.lo>>(64-t.bits)
 	t.lo = t.lo<<t.bits | uint64(symbol)
 	t.places[t.count%len(t.places)] = place
@@ -74,19 +85,39 @@ func (t *trace) step(c byte, place maskSpan, mark func(lo, hi int64)) {
 		t.markLast(length, mark)
 	}
 	if t.broken > 0 && !t.hot() {
-		t.run = min(t.run, t.count-t.broken) // what follows the break is something else
+		t.run = min(t.run, t.count-t.broken+t.kept) // what follows the break is something else
 		t.broken = 0
 	}
 }
 
 // interrupt ends the run, except where a line of a secret is broken.
 func (t *trace) interrupt(c byte) {
-	lineBreak := c == '\n' || c == '\r' || c == ' ' || c == '\t'
-	if lineBreak && t.hot() {
-		t.broken = t.count
-		return
+	newline := c == '\n' || c == '\r'
+	t.gap++
+	switch {
+	case t.gap > maxGap || !newline && c != ' ' && c != '\t':
+		t.run, t.broken = 0, 0
+	case t.gap > 1: // the first decides
+	case t.hot():
+		t.broken, t.kept = t.count, 0
+		if newline {
+			t.kept = t.beginning()
+		}
+	case newline:
+		t.run, t.broken = t.beginning(), 0
+	default:
+		t.run, t.broken = 0, 0
 	}
-	t.run, t.broken = 0, 0
+}
+
+// beginning is how many of the last characters may be where a secret begins, if they are enough to tell.
+func (t *trace) beginning() int {
+	for n := t.run; n > 0; n-- {
+		if t.startsOne(t.set.first, uint(n), keptBits) {
+			return n
+		}
+	}
+	return 0
 }
 
 // hot reports whether the last character may belong to a secret that goes on.
@@ -108,7 +139,7 @@ func (t *trace) markLast(n int, mark func(lo, hi int64)) {
 // pending is the first place that a later character may cause to be marked, or end if there is none.
 func (t *trace) pending(end int64) int64 {
 	for n := t.run; n > 0; n-- {
-		if !t.startsWindow(uint(n)) {
+		if !t.startsOne(t.set.sorted, uint(n), 1) {
 			continue
 		}
 		for i := t.count - n; i < t.count; i++ {
@@ -121,10 +152,10 @@ func (t *trace) pending(end int64) int64 {
 	return end
 }
 
-// startsWindow reports whether a window may start in the first of the last n characters.
-func (t *trace) startsWindow(n uint) bool {
+// startsOne reports whether the last n characters may be where one of some windows starts, with at least so many bits of it.
+func (t *trace) startsOne(windows []uint64, n, bits uint) bool {
 	for _, skip := range t.phases {
-		if known := n*t.bits - skip; known < 64 && t.set.hasPrefix(t.lo&(1<<known-1), known) {
+		if known := n*t.bits - skip; bits <= known && known < 64 && anyStarts(windows, t.lo&(1<<known-1), known) {
 			return true
 		}
 	}

@@ -7,15 +7,15 @@ import (
 )
 
 const (
-	windowLen  = 8       // bytes of a secret that, seen in base64 or hex, are taken for a part of it
-	minWindows = 20      // bytes of the shortest form with an encoding that tools wrap
-	maxTiled   = 8 << 20 // bytes of a value that are looked for in long logs
+	windowLen = 8       // bytes of a secret that, seen in base64 or hex, are taken for a part of it
+	maxTiled  = 8 << 20 // bytes of a value that are looked for in long logs
 )
 
 // windows is the set of all runs of windowLen bytes in some forms. Of a long one only every eighth is kept, counted
 // from its start and from that of each line: put side by side they still cover it.
 type windows struct {
 	sorted []uint64 // big endian, so that those with a common beginning are neighbours
+	first  []uint64 // those of them with which the forms start
 	filter []uint64 // bits by hash: few strings get past it
 	shift  uint
 	stride int // of the longest form
@@ -23,6 +23,8 @@ type windows struct {
 
 // addForm adds the windows of text.
 func (w *windows) addForm(text []byte) {
+	before := len(w.sorted)
+	defer func() { w.first = append(w.first, w.sorted[before:min(before+1, len(w.sorted))]...) }()
 	if len(text) <= longValue {
 		w.addEvery(1, text)
 		return
@@ -71,6 +73,7 @@ func distinct8(text []byte) bool {
 func (w *windows) seal() {
 	slices.Sort(w.sorted)
 	w.sorted = slices.Clip(slices.Compact(w.sorted))
+	slices.Sort(w.first)
 	bits := uint(10)
 	for 1<<bits < 16*len(w.sorted) {
 		bits++
@@ -93,9 +96,9 @@ func (w *windows) has(x uint64) bool {
 	return found
 }
 
-// hasPrefix reports whether a window starts with the given bits, fewer than 64.
-func (w *windows) hasPrefix(x uint64, bits uint) bool {
+// anyStarts reports whether any of some sorted windows starts with the given bits, fewer than 64.
+func anyStarts(windows []uint64, x uint64, bits uint) bool {
 	first := x << (64 - bits)
-	i, _ := slices.BinarySearch(w.sorted, first)
-	return i < len(w.sorted) && w.sorted[i]>>(64-bits) == x
+	i, _ := slices.BinarySearch(windows, first)
+	return i < len(windows) && windows[i]>>(64-bits) == x
 }
