@@ -34,6 +34,19 @@ func TestPlaceholder(t *testing.T) {
 	}
 }
 
+func TestInAddress(t *testing.T) {
+	for value, want := range map[string]bool{
+		"https://ci:%@pypi.corp.example/simple": true, "https://a.corp.example,https://ci:%@b.corp.example,direct": true, "postgres://u:p@h/db": true, "redis://:%@h": true,
+		"Server=db;User=app;Password=%": true, "https://%:@git.corp.example": true,
+		"https://ci@corp.example": false, "ssh://git@git.corp.example/a:b": false, "https://ci:${TOKEN}@corp.example": false, "https://ci:$T@corp.example": false,
+		"https://ci:@corp.example": false, "https://ci:changeme@corp.example": false, "registry.corp.example:5000/app@sha256:ab": false, "": false, "Password=%": false,
+	} {
+		if got := InAddress(strings.ReplaceAll(value, "%", someSecret)); got != want {
+			t.Errorf("InAddress(%q) = %v", value, got)
+		}
+	}
+}
+
 // someSecret looks like what a machine made.
 const someSecret = "kX9" + "vQ2mZ7" + "tLb4Wc8R" + "nJ5hY1s"
 
