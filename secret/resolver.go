@@ -88,6 +88,16 @@ func (r *Resolver) Variables(ref Ref) []string {
 	return out
 }
 
+// Credentials lists the variables of the environment that hold the own credentials of sources, whichever is used.
+func (r *Resolver) Credentials() []string {
+	var out []string
+	for _, scheme := range r.schemes {
+		about, _ := r.About(scheme)
+		out = append(out, about.Variables...)
+	}
+	return out
+}
+
 // Schemes lists the schemes the resolver has a source for, in the order they were given.
 func (r *Resolver) Schemes() []string { return r.schemes }
 

@@ -63,6 +63,20 @@ func TestResolveUnknownScheme(t *testing.T) {
 	}
 }
 
+// described is a source with a credential of its own.
+type described struct{ table }
+
+func (described) About() secret.About {
+	return secret.About{Variables: []string{"OWN_TOKEN", "OWN_KEY"}}
+}
+
+func TestCredentials(t *testing.T) {
+	r := secret.NewResolver(table{scheme: "a"}, described{table{scheme: "b"}})
+	if got := r.Credentials(); !slices.Equal(got, []string{"OWN_TOKEN", "OWN_KEY"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestOther(t *testing.T) {
 	r := secret.NewResolver(table{"a", map[string]*secret.Lease{"x": lease("1", nil)}})
 	r.SetOther(func(scheme string) secret.Source {
