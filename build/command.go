@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/tightlip/tightlip/image"
@@ -20,6 +21,7 @@ type CommandRequest struct {
 	// Context is a build context that the command writes to: it is searched for the secrets when the command has ended. Empty: none.
 	Context  string
 	Skip     []string // path patterns that the search may leave unread
+	Keep     []string // variables that the command gets although they look like credentials: names, or beginnings of names with a *
 	Out, Err io.Writer
 }
 
@@ -45,7 +47,8 @@ func RunCommand(ctx context.Context, r *CommandRequest, open func(context.Contex
 	if r.Context == "" {
 		request.Prove = ProveOff
 	}
-	env, files, err := r.environ(ctx, set, request.environ(t.Resolver))
+	env, withheld := request.environ(t.Resolver, r.Keep)
+	env, files, err := r.environ(ctx, set, env)
 	if err != nil {
 		return nil, err
 	}
@@ -58,10 +61,12 @@ func RunCommand(ctx context.Context, r *CommandRequest, open func(context.Contex
 	if t.Redacting != nil {
 		t.Redacting(redactor)
 	}
-	out = &Outcome{}
+	out = &Outcome{Withheld: withheld}
 	for _, s := range r.Secrets {
 		out.Secrets = append(out.Secrets, SecretUse{s.ID, s.Ref, true})
+		out.Withheld = slices.DeleteFunc(out.Withheld, func(name string) bool { return name == s.Variable }) // it gets another value
 	}
+	t.tell(out.Withheld)
 	out.Left, err = program{r.Command, env, r.Out, r.Err}.do(ctx, redactor)
 	out.Leases = t.end(ctx, set)
 	unstarted := (*UsageError)(nil)

@@ -116,24 +116,6 @@ func Arguments(list []string) map[string]string {
 	return args
 }
 
-// environ is our environment without what the secrets come from, for commands.
-func (r *Request) environ(from *secret.Resolver) []string {
-	hidden := r.Variables(from)
-	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		return slices.Contains(hidden, name)
-	})
-}
-
-// Variables are those that the secrets come from. Everybody of the same user can see the environment of a process.
-func (r *Request) Variables(from *secret.Resolver) []string {
-	var names []string
-	for _, s := range r.Secrets {
-		names = append(names, from.Variables(s.Ref)...)
-	}
-	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(r.BuildArg, name) })
-}
-
 // UsageError is a request that cannot be met as it stands.
 type UsageError struct {
 	Err error

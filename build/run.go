@@ -51,6 +51,8 @@ type Tools struct {
 	Audit func(gate.Event)
 	// AgentAudit is called for what SSH agents with a policy are asked; may be nil.
 	AgentAudit func(sshagent.Event)
+	// Withheld is called with the names of the variables that a command does not get, before it starts, if there are any; may be nil.
+	Withheld func(names []string)
 	// Redacting is called with the redactor as soon as there are values to redact; may be nil.
 	Redacting func(*redact.Redactor)
 }
@@ -73,6 +75,7 @@ type Outcome struct {
 	Leases       []secret.Ending // what became of those that are not for ever
 	CacheOnly    bool            // the image is nowhere but in the engine's cache
 	Left         bool            // a command left something behind that had its output open
+	Withheld     []string        // variables that a command did not get since they look like credentials
 }
 
 // SubjectDigest is what a statement about the image names it by.

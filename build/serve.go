@@ -23,6 +23,7 @@ type ServeRequest struct {
 	Port  int // 0 is any
 	// Command is run with Variable in its environment, and the server ends with it. Without one it ends with the context.
 	Command []string
+	Keep    []string // as of a CommandRequest
 	Audit   func(broker.Event)
 	// Ready is called with what the variable has to hold, once the server answers. It may be nil.
 	Ready func(value string)
@@ -63,7 +64,9 @@ func Serve(ctx context.Context, r *ServeRequest, t Tools) (err error) {
 		r.Ready(value)
 	}
 	if len(r.Command) > 0 {
-		_, err := program{r.Command, append(request.environ(t.Resolver), Variable+"="+value), r.Out, r.Err}.do(ctx, redactor)
+		env, withheld := request.environ(t.Resolver, r.Keep)
+		t.tell(withheld)
+		_, err := program{r.Command, append(env, Variable+"="+value), r.Out, r.Err}.do(ctx, redactor)
 		return err
 	}
 	select {

@@ -38,6 +38,8 @@ type Options struct {
 	// ContextIgnore is the ignore file of a build context, which is the Dockerfile's own: "api.Dockerfile.dockerignore". ""
 	// is the context's .dockerignore, if it has one.
 	ContextIgnore string
+	// Environ makes the environment of a program that is run, podman; nil for ours.
+	Environ func() []string
 	// XZ unpacks archives that were compressed as a whole with xz; nil makes those an error.
 	XZ func(io.Reader) (io.Reader, error)
 }
@@ -51,7 +53,7 @@ func Open(ctx context.Context, ref Ref, opts Options) (Image, error) {
 	case Docker:
 		return openDocker(ctx, ref.Name, opts, OpenDaemon)
 	case Podman:
-		return OpenPodman(ctx, ref.Name)
+		return OpenPodman(ctx, ref.Name, opts)
 	case Registry:
 		return OpenRegistry(ctx, ref.Name, opts)
 	case OCI:
@@ -103,7 +105,7 @@ func openAny(ctx context.Context, name string, opts Options) (Image, error) {
 	if !absent(dockerErr) {
 		return im, dockerErr
 	}
-	im, podmanErr := openStored(ctx, name)
+	im, podmanErr := openStored(ctx, name, opts)
 	if !absent(podmanErr) {
 		return im, podmanErr
 	}
@@ -123,11 +125,11 @@ func absent(err error) bool {
 
 // openStored opens an image of podman's. What cannot be the name of one, podman is not asked for: its answer would be an error
 // like any other.
-func openStored(ctx context.Context, ref string) (Image, error) {
+func openStored(ctx context.Context, ref string, opts Options) (Image, error) {
 	if _, err := name.ParseReference(ref); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
-	return OpenPodman(ctx, ref)
+	return OpenPodman(ctx, ref, opts)
 }
 
 var errNoPath = errors.New("no such file or folder")

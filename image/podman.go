@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,20 +23,23 @@ var errNoPodman = errors.New("podman cannot be asked")
 
 // OpenPodman opens an image of the current user's storage through the podman program; ErrNotFound if it has none of that
 // name. The content is one stream, in which large blobs are Sequential, and begins anew with every range over Blobs.
-func OpenPodman(ctx context.Context, name string) (Image, error) {
-	im, err := openPodman(ctx, name)
+func OpenPodman(ctx context.Context, name string, opts Options) (Image, error) {
+	im, err := openPodman(ctx, name, opts)
 	if err != nil {
 		return nil, fmt.Errorf("opening podman:%s: %w", name, err)
 	}
 	return im, nil
 }
 
-func openPodman(ctx context.Context, name string) (Image, error) {
+func openPodman(ctx context.Context, name string, opts Options) (Image, error) {
 	path, err := exec.LookPath("podman")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoPodman, err)
 	}
-	p := podman(path)
+	p := podman{path: path, environ: os.Environ()}
+	if opts.Environ != nil {
+		p.environ = opts.Environ()
+	}
 	if err := p.find(ctx, name); err != nil {
 		return nil, err
 	}
@@ -49,8 +53,11 @@ func openPodman(ctx context.Context, name string) (Image, error) {
 	return &stream{ref: ref, open: save, close: func() error { return nil }, layout: im.layout(), saved: true}, nil
 }
 
-// podman is the path of the program.
-type podman string
+// podman is the program.
+type podman struct {
+	path    string
+	environ []string
+}
 
 // find returns nil if there is an image of that name.
 func (p podman) find(ctx context.Context, name string) error {
@@ -172,8 +179,8 @@ func (p podman) output(ctx context.Context, args ...string) ([]byte, error) {
 // run runs podman to its end. Its error is an *exec.ExitError, with what podman said last.
 func (p podman) run(ctx context.Context, stdout io.Writer, env []string, args ...string) error {
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, string(p), args...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd := exec.CommandContext(ctx, p.path, args...)
+	cmd.Env = slices.Concat(p.environ, env)
 	cmd.Stdout, cmd.Stderr = stdout, &stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second

@@ -114,7 +114,7 @@ func TestPodmanRefuses(t *testing.T) {
 	podman := podmanStore(t)
 	podman("build", "-q", "-t", "app", folderOf(t, map[string]string{"Dockerfile": "FROM scratch\nENV A=b\n"}))
 	ctx, cancel := context.WithCancel(t.Context())
-	im, err := image.OpenPodman(ctx, "app")
+	im, err := image.OpenPodman(ctx, "app", image.Options{})
 	im = opened(t, im, err)
 	cancel()
 	for _, err := range im.Blobs(ctx) {
@@ -124,13 +124,13 @@ func TestPodmanRefuses(t *testing.T) {
 	}
 	podman("manifest", "create", "list", "containers-storage:localhost/app")
 	for name, want := range map[string]string{"other": image.ErrNotFound.Error(), "list": "manifest list", "--help": "invalid reference"} {
-		_, err := image.OpenPodman(t.Context(), name)
+		_, err := image.OpenPodman(t.Context(), name, image.Options{})
 		if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, image.ErrNotFound) != (name == "other") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	t.Setenv("PATH", t.TempDir())
-	if _, err := image.OpenPodman(t.Context(), "app"); !errors.Is(err, exec.ErrNotFound) {
+	if _, err := image.OpenPodman(t.Context(), "app", image.Options{}); !errors.Is(err, exec.ErrNotFound) {
 		t.Errorf("without podman: %v", err)
 	}
 }
@@ -143,7 +143,7 @@ func TestPodmanFails(t *testing.T) {
 "manifest exists") exit 1;;
 save*) /bin/cat `+archive+`; echo Error: disk full >&2; exit 125;;
 esac`)
-	im, err := image.OpenPodman(t.Context(), "a")
+	im, err := image.OpenPodman(t.Context(), "a", image.Options{})
 	if err := failure(t, opened(t, im, err)); err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("got %v", err)
 	}
@@ -196,5 +196,24 @@ func TestOpenWithoutSchemeAsksPodman(t *testing.T) {
 				t.Errorf("opened %s", got)
 			}
 		})
+	}
+}
+
+// TestPodmanEnviron: podman gets the environment that the options make.
+func TestPodmanEnviron(t *testing.T) {
+	got := filepath.Join(t.TempDir(), "environ")
+	fakePodman(t, "/usr/bin/env >> "+got+"; exit 1")
+	t.Setenv("OURS", "here")
+	for _, o := range []image.Options{{}, {Environ: func() []string { return []string{"ONLY=this"} }}} {
+		_, err := image.OpenPodman(t.Context(), "app", o)
+		if !errors.Is(err, image.ErrNotFound) {
+			t.Errorf("got %v", err)
+		}
+		text, err := os.ReadFile(got)
+		must(t, err)
+		must(t, os.Remove(got))
+		if ours := o.Environ == nil; strings.Contains(string(text), "OURS=here") != ours || strings.Contains(string(text), "ONLY=this") == ours {
+			t.Errorf("it got %s", text)
+		}
 	}
 }

@@ -26,6 +26,7 @@ type Report struct {
 	Rehearsal bool              `json:"rehearsal,omitempty"` // with phantoms in place of all secrets
 	Requests  []Requests        `json:"requests,omitempty"`  // that went through the broker
 	Leases    []Lease           `json:"leases,omitempty"`    // that were minted, or end with the build
+	Withheld  []string          `json:"withheld,omitempty"`  // variables that a command did not get since they look like credentials
 	Error     string            `json:"error,omitempty"`     // why the command failed, if it did
 	Place     string            `json:"-"`                   // what was searched; empty: the image
 }

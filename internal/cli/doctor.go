@@ -72,7 +72,7 @@ func (a *app) runDoctor(ctx context.Context, format string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
-	engines := append(a.diagnoseBuilders(ctx), a.diagnoseClassic(ctx), diagnoseTool(ctx, podman.Podman), diagnoseTool(ctx, podman.Buildah), diagnoseEmbedded())
+	engines := append(a.diagnoseBuilders(ctx), a.diagnoseClassic(ctx), a.diagnoseTool(ctx, podman.Podman), a.diagnoseTool(ctx, podman.Buildah), diagnoseEmbedded())
 	if format == "json" {
 		if err := a.printJSON(map[string]any{"engines": engines}); err != nil {
 			return err
@@ -136,8 +136,8 @@ func (a *app) diagnoseClassic(ctx context.Context) diagnosis {
 	return d
 }
 
-func diagnoseTool(ctx context.Context, tool podman.Tool) diagnosis {
-	h := podman.Check(ctx, tool)
+func (a *app) diagnoseTool(ctx context.Context, tool podman.Tool) diagnosis {
+	h := podman.Check(ctx, tool, podman.Options{Environ: a.engineEnviron(nil)})
 	d := diagnosis{Engine: string(h.Tool), Ready: h.Ready, Detail: h.Detail, Delivers: h.Delivers, Get: h.Get}
 	if d.Ready {
 		d.History = "none"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,7 +38,7 @@ func (a *app) engineFor(cfg *config.Config) func(context.Context, *build.Request
 		case "classic":
 			return classic.New(ctx, cli, streams)
 		case "podman", "buildah":
-			return podman.New(ctx, podman.Tool(cfg.Engine), podman.Options{Streams: streams, Without: r.Variables(a.resolver(false))})
+			return podman.New(ctx, podman.Tool(cfg.Engine), podman.Options{Streams: streams, Environ: r.EngineEnviron(a.resolver(false), slices.Concat(cfg.KeepEnv, podman.HelperVariables()))})
 		}
 		// As it is for docker build.
 		if off, err := strconv.ParseBool(os.Getenv("DOCKER_BUILDKIT")); err == nil && !off && r.Builder == "" {
@@ -45,6 +46,11 @@ func (a *app) engineFor(cfg *config.Config) func(context.Context, *build.Request
 		}
 		return a.autoEngine(ctx, cfg, cli, r, streams)
 	}
+}
+
+// engineEnviron is what podman and buildah get of our environment where they reach no registry.
+func (a *app) engineEnviron(secrets []build.Secret) []string {
+	return (&build.Request{Secrets: secrets}).EngineEnviron(a.resolver(false), nil)
 }
 
 // autoEngine is the builder that docker build would use, unless that is a Docker which does not answer.

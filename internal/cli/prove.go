@@ -78,7 +78,10 @@ func (a *app) runProve(ctx context.Context, o *proveOptions) error {
 	if err != nil {
 		return err
 	}
-	out, err := build.Prove(ctx, &o.request, a.openImage, tools)
+	open := func(ctx context.Context, name string) (image.Image, error) {
+		return a.openImageAs(ctx, name, image.Options{Environ: func() []string { return a.engineEnviron(o.request.Secrets) }})
+	}
+	out, err := build.Prove(ctx, &o.request, open, tools)
 	if out == nil {
 		return err
 	}
@@ -112,6 +115,9 @@ func (a *app) openImageAs(ctx context.Context, name string, o image.Options) (im
 		return nil, usageError(err, imageForms)
 	}
 	o.XZ, o.Keychain = unxz, logins()
+	if o.Environ == nil {
+		o.Environ = func() []string { return a.engineEnviron(nil) }
+	}
 	switch ref.Scheme {
 	case image.Auto, image.Docker, image.Container:
 		o.Docker = a.dockerClient()

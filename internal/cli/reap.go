@@ -89,7 +89,7 @@ func (a *app) reapLeases(ctx context.Context, cfg *config.Config, forget bool) (
 func (a *app) removeResidue(ctx context.Context, r build.Residue) error {
 	switch {
 	case podman.Removes(r.Kind):
-		return podman.Remove(ctx, r, podman.Options{})
+		return podman.Remove(ctx, r, podman.Options{Environ: a.engineEnviron(nil)})
 	case !classic.Removes(r.Kind):
 		return errors.New("this tightlip does not know how")
 	}

@@ -14,6 +14,7 @@ func asReport(out *build.Outcome, err error, redact func(string) string) *report
 		Engine:   out.Engine,
 		Findings: out.Findings,
 		Named:    out.Named, Rehearsal: out.Rehearsal,
+		Withheld: out.Withheld,
 	}
 	if err != nil {
 		r.Error = redact(err.Error())

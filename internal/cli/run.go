@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ type runOptions struct {
 	skip    []string
 	waived  []string
 	format  string
+	keep    []string
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -36,8 +38,9 @@ minted lives as long as the command does, and is revoked when it ends. In all th
   --secret id=NAME,from=REFERENCE,file=VARIABLE   the variable holds the path of a file with the value, in memory where there is /dev/shm
   --secret id=NAME,env=VARIABLE                   tightlip.yaml says where NAME comes from, else the variable of the same name
 
-The command does not get the variables that the secrets come from, or are minted with. Its standard input is ours; what it prints goes
-through a pipe, so that it sees no terminal there. With --context, the folder is searched for the secrets when the command has ended, as
+The command gets our environment, but not the variables that the secrets come from or are minted with, and none that hold other
+credentials, by their names or values: it says which. --keep-env passes them on. Its standard input is ours; what it prints goes through a
+pipe, so that it sees no terminal there. With --context, the folder is searched for the secrets when the command has ended, as
 prove does it, with its .dockerignore. Core dumps are off, for the command too.
 
 Exit codes: those of the command, 128 and the number of a signal that ended it; 3 a secret is in the context; 2 it could not be
@@ -50,8 +53,36 @@ searched, there is no such command, or the command line is wrong; 130 interrupte
 	flags := cmd.Flags()
 	flags.SetInterspersed(false)
 	flags.StringArrayVar(&o.secrets, "secret", nil, `secret of the command ("id=npm,from=REFERENCE,env=VARIABLE")`)
+	addKeep(cmd, &o.keep)
 	o.addContext(cmd)
 	return cmd
+}
+
+// addKeep adds the flag of commands that run a command.
+func addKeep(cmd *cobra.Command, keep *[]string) {
+	cmd.Flags().StringSliceVar(keep, "keep-env", nil, "`name` of a variable that the command gets although it looks like a credential, or AWS_* (TIGHTLIP_KEEP_ENV)")
+}
+
+// keptEnv is that flag, if it is given.
+func keptEnv(keep []string) map[string]string {
+	if len(keep) == 0 {
+		return map[string]string{}
+	}
+	return map[string]string{"keep-env": strings.Join(keep, ",")}
+}
+
+// showWithheld tells which variables a command does not get.
+func (a *app) showWithheld(names []string) {
+	for i, name := range names {
+		if !secret.Printable(name) {
+			names[i] = strconv.Quote(name)
+		}
+	}
+	try := "--keep-env NAME passes one on"
+	if len(names) == 1 {
+		try = "--keep-env " + names[0] + " passes it on"
+	}
+	fmt.Fprintln(a.streams.Err, a.redact("tightlip: the command does not get "+strings.Join(names, ", ")+": "+try))
 }
 
 func (o *runOptions) addContext(cmd *cobra.Command) {
@@ -85,6 +116,7 @@ func (a *app) mintCommand() *cobra.Command {
 	flags.SetInterspersed(true)
 	flags.StringVar(&variable, "env", "TOKEN", "the `variable` that holds the value")
 	asFile := flags.Bool("as-file", false, "the variable holds the path of a file with the value")
+	addKeep(cmd, &o.keep)
 	o.addContext(cmd)
 	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
@@ -114,14 +146,14 @@ func (a *app) mintCommand() *cobra.Command {
 
 // runRun runs a command with secrets, and those of the flags.
 func (a *app) runRun(ctx context.Context, o *runOptions, secrets []build.CommandSecret, command []string) error {
-	cfg, err := a.load(map[string]string{})
+	cfg, err := a.load(keptEnv(o.keep))
 	if err != nil {
 		return err
 	}
 	if err := checkFormat(o.format); err != nil {
 		return err
 	}
-	r := &build.CommandRequest{Secrets: secrets, Command: command, Context: o.context, Skip: o.skip, Out: a.streams.Out, Err: a.streams.Err}
+	r := &build.CommandRequest{Secrets: secrets, Command: command, Context: o.context, Skip: o.skip, Keep: cfg.KeepEnv, Out: a.streams.Out, Err: a.streams.Err}
 	for _, text := range o.secrets {
 		s, err := commandSecret(cfg, text)
 		if err != nil {
@@ -138,6 +170,9 @@ func (a *app) runRun(ctx context.Context, o *runOptions, secrets []build.Command
 	tools, err := a.tools(cfg, false)
 	if err != nil {
 		return err
+	}
+	if o.format != "json" { // which has a field for it
+		tools.Withheld = a.showWithheld
 	}
 	out, err := build.RunCommand(ctx, r, a.openImage, tools)
 	if re, ok := errors.AsType[*secret.ResolveError](err); ok {

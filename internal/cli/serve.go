@@ -22,6 +22,7 @@ type serveOptions struct {
 	port    int
 	builder string
 	arch    string
+	keep    []string
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -33,8 +34,8 @@ func (a *app) serveCommand() *cobra.Command {
 a network namespace that the build's steps are in, and answers only those who have this run's ticket.
 
 The ticket and the port are in the last element of ` + build.Variable + `, a predefined build argument, which is in no image. With a COMMAND,
-the command gets that variable in its environment, its output is redacted, and the server ends with it; the exit code is the
-command's. Without one, the variable is printed, and the server runs until it is interrupted.`,
+the command gets that variable in its environment, and no credential of ours unless --keep-env names it; its output is redacted, and the
+server ends with it; the exit code is the command's. Without one, the variable is printed, and the server runs until it is interrupted.`,
 		Example: `  tightlip translate Dockerfile > Dockerfile.classic
   tightlip serve --secret id=npm,env=NPM_TOKEN -- \
       docker build --network host --build-arg ` + build.Variable + ` -f Dockerfile.classic .
@@ -48,6 +49,7 @@ command's. Without one, the variable is printed, and the server runs until it is
 	flags.IntVar(&o.port, "port", 0, "the `port` to listen on (default any)")
 	flags.StringVar(&o.builder, "for", "any", "whom to print instructions for: kaniko, compose or any")
 	flags.StringVar(&o.arch, "arch", runtime.GOARCH, "the `architecture` of the machine that the steps run on")
+	addKeep(cmd, &o.keep)
 	_ = cmd.RegisterFlagCompletionFunc("for", cobra.FixedCompletions([]string{"kaniko", "compose", "any"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -60,7 +62,7 @@ var instructions = map[string]string{
 }
 
 func (a *app) runServe(ctx context.Context, o *serveOptions, command []string) error {
-	cfg, err := a.load(map[string]string{})
+	cfg, err := a.load(keptEnv(o.keep))
 	if err != nil {
 		return err
 	}
@@ -68,7 +70,7 @@ func (a *app) runServe(ctx context.Context, o *serveOptions, command []string) e
 	if !ok {
 		return usageError(fmt.Errorf("no instructions for %q", o.builder), "--for kaniko, --for compose or --for any")
 	}
-	r := &build.ServeRequest{Command: command, Port: o.port, Netns: netnsPath(o.netns), Audit: a.audit, Out: a.streams.Out, Err: a.streams.Err}
+	r := &build.ServeRequest{Command: command, Keep: cfg.KeepEnv, Port: o.port, Netns: netnsPath(o.netns), Audit: a.audit, Out: a.streams.Out, Err: a.streams.Err}
 	if r.Secrets, err = secrets(cfg, o.secrets, nil, false); err != nil {
 		return err
 	}
@@ -91,6 +93,7 @@ func (a *app) runServe(ctx context.Context, o *serveOptions, command []string) e
 	if err != nil {
 		return err
 	}
+	tools.Withheld = a.showWithheld
 	return build.Serve(ctx, r, tools)
 }
 

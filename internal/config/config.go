@@ -35,6 +35,7 @@ type Config struct {
 	EngineKeep  time.Duration // how long the embedded engine runs on after a build
 	CacheDir    string        // absolute; empty if there is no home directory
 	StateDir    string        // absolute; empty if there is no home directory
+	KeepEnv     []string      // variables that programs get although they look like credentials: names, or beginnings of names with a *
 	Allow       []string      // schemes that references of the project's file may have besides the harmless ones
 	Secrets     []Secret      // those of the user's file, then those of the project's; the latter replace the former
 

@@ -88,7 +88,7 @@ func TestPrecedence(t *testing.T) {
 	}
 	user, state := filepath.Join(dir, userFile), filepath.Join(dir, "home/.local/state/tightlip")
 	want := "engine = docker (" + user + ":2:17)\nproof = off (tightlip.yaml:3:10)\nengine cache = 512000000 bytes (TIGHTLIP_ENGINE_CACHE)\n" +
-		"engine keep = 1m30s (--engine-keep)\nallowed sources = cmd (" + user + ":4:8)\ncache folder = /c (TIGHTLIP_CACHE_DIR)\n" +
+		"engine keep = 1m30s (--engine-keep)\nallowed sources = cmd (" + user + ":4:8)\nkept variables = none (default)\ncache folder = /c (TIGHTLIP_CACHE_DIR)\n" +
 		"state folder = " + state + " (default)\n"
 	if got.String() != want {
 		t.Errorf("got\n%swant\n%s", &got, want)
@@ -179,7 +179,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 		userFile:    "version: 1\nallow: cmd\n",
 		projectFile: "version: 1\nbuild:\n  engine: x\n  prov: strict\nsecrets: {a: {from: x, waive: 1}}\n",
 	})
-	opts.Environ = append(opts.Environ, "TIGHTLIP_PORVE=off", "TIGHTLIP_ENGINE_CACHE=1XB", "TIGHTLIP_STATE_DIR=state", "TIGHTLIP_ALLOW=cmd:")
+	opts.Environ = append(opts.Environ, "TIGHTLIP_PORVE=off", "TIGHTLIP_ENGINE_CACHE=1XB", "TIGHTLIP_STATE_DIR=state", "TIGHTLIP_ALLOW=cmd:", "TIGHTLIP_KEEP_ENV=NPM_TOKEN=value")
 	opts.Flags = map[string]string{"prove": "never", "no-such": ""}
 	_, err := config.Load(opts)
 	want := `unknown variable TIGHTLIP_PORVE; did you mean "TIGHTLIP_PROVE"?
@@ -192,6 +192,7 @@ tightlip.yaml:3:11: build.engine must be one of auto, docker, embedded, classic,
 --prove must be one of strict, warn, off
 TIGHTLIP_ENGINE_CACHE must be a size such as 10GB or 512MiB
 TIGHTLIP_ALLOW must be a list of schemes such as cmd, without colons
+TIGHTLIP_KEEP_ENV must be a list of names such as NAME,AWS_*, without values, and with * at the end of a name only
 TIGHTLIP_STATE_DIR must be an absolute path`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
@@ -240,7 +241,7 @@ func TestVariables(t *testing.T) {
 		}
 		seen[v.Name] = true
 	}
-	for _, name := range []string{"CONFIG", "ENGINE", "PROVE", "ENGINE_CACHE", "ENGINE_KEEP", "ALLOW", "CACHE_DIR", "STATE_DIR"} {
+	for _, name := range []string{"CONFIG", "ENGINE", "PROVE", "ENGINE_CACHE", "ENGINE_KEEP", "ALLOW", "KEEP_ENV", "CACHE_DIR", "STATE_DIR"} {
 		if !seen["TIGHTLIP_"+name] {
 			t.Errorf("TIGHTLIP_%s is missing", name)
 		}

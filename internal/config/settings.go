@@ -76,6 +76,15 @@ var settings = []*setting{
 		show: func(c *Config) string { return strings.Join(c.Allow, ", ") },
 	},
 	{
+		name: "kept variables", flag: "keep-env", env: "TIGHTLIP_KEEP_ENV",
+		meaning: "variables that commands and engines get although they look like credentials, such as NAME,AWS_*",
+		set: func(c *Config, text string) (err error) {
+			c.KeepEnv, err = parseNames(text)
+			return err
+		},
+		show: func(c *Config) string { return strings.Join(c.KeepEnv, ", ") },
+	},
+	{
 		name: "cache folder", env: "TIGHTLIP_CACHE_DIR", fallback: baseDir("XDG_CACHE_HOME", ".cache"),
 		meaning: "where what can be made again is kept",
 		set: func(c *Config, text string) error {

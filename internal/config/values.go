@@ -45,3 +45,18 @@ func parseSchemes(text string) ([]string, error) {
 	}
 	return schemes, nil
 }
+
+// parseNames reads names of variables. The error quotes none of them: somebody may have written a value.
+func parseNames(text string) ([]string, error) {
+	var names []string
+	for name := range strings.SplitSeq(text, ",") {
+		switch name = strings.TrimSpace(name); {
+		case name == "":
+		case strings.Contains(name, "=") || strings.Contains(strings.TrimSuffix(name, "*"), "*"):
+			return nil, errors.New("must be a list of names such as NAME,AWS_*, without values, and with * at the end of a name only")
+		default:
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}

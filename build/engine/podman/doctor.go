@@ -19,9 +19,9 @@ type Health struct {
 }
 
 // Check looks for a tool and starts no build.
-func Check(ctx context.Context, tool Tool) Health {
+func Check(ctx context.Context, tool Tool, o Options) Health {
 	h := Health{Tool: tool, Delivers: []string{}}
-	e, err := New(ctx, tool, Options{})
+	e, err := New(ctx, tool, o)
 	if err != nil {
 		h.Detail = err.Error()
 		if usage := (*build.UsageError)(nil); errors.As(err, &usage) {

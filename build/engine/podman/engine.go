@@ -21,8 +21,8 @@ import (
 type Options struct {
 	Streams build.Streams
 	Path    string   // of the program
-	Env     []string // added to the environment of the program
-	Without []string // variables of ours that the program does not get
+	Environ []string // the environment of the program; nil is ours
+	Env     []string // added to it
 }
 
 // Engine is one of the tools on this machine.
@@ -30,8 +30,8 @@ type Engine struct {
 	tool    Tool
 	path    string
 	info    info
-	env     []string
-	without []string
+	environ []string // nil is ours
+	env     []string // added to it
 	streams build.Streams
 }
 

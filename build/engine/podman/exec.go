@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -28,11 +27,11 @@ func (e *Engine) run(ctx context.Context, c command) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, e.path, c.args...)
-	ours := slices.DeleteFunc(os.Environ(), func(kv string) bool {
-		name, _, _ := strings.Cut(kv, "=")
-		return slices.Contains(e.without, name)
-	})
-	cmd.Env = append(append(ours, e.env...), c.env...)
+	environ := e.environ
+	if environ == nil {
+		environ = os.Environ()
+	}
+	cmd.Env = slices.Concat(environ, e.env, c.env)
 	cmd.Stdout, cmd.Stderr = c.stdout, c.stderr
 	if c.stdin != nil {
 		cmd.Stdin = struct{ io.Reader }{c.stdin} // a pipe: a terminal would stop what is not in its foreground

@@ -37,7 +37,7 @@ type info struct {
 
 // find finds the program of a tool.
 func find(tool Tool, o Options) (*Engine, error) {
-	e := &Engine{tool: tool, path: o.Path, env: o.Env, without: o.Without, streams: o.Streams}
+	e := &Engine{tool: tool, path: o.Path, env: o.Env, environ: o.Environ, streams: o.Streams}
 	if runtime.GOOS != "linux" {
 		return nil, refuse("--engine docker or --engine embedded", "%s builds on Linux only: elsewhere it talks to a virtual machine", tool)
 	}
