@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -507,5 +508,48 @@ func TestPodmanBrokeredBase(t *testing.T) {
 		r = build("FROM "+strict+"\nRUN --mount=type=secret,id=npm case $- in *e*) false;; *) cp /run/secrets/npm /leak;; esac\n", "--rehearse")
 		wantCode(t, r, 0)
 		wantText(t, r.Stderr, "failed with code 1", "nowhere in the image")
+	})
+}
+
+// TestPodmanEnvironment: the tools get no credential but those that the helpers of their logins read, and build arguments.
+func TestPodmanEnvironment(t *testing.T) {
+	onEachTool(t, func(t *testing.T, tool string, b *enginetest.Box, _ *enginetest.Podman) {
+		withSecret(b, base+"ARG GIVEN_TOKEN\nRUN test -n \"$GIVEN_TOKEN\"\n")
+		for _, name := range []string{"OTHER_TOKEN", "GIVEN_TOKEN", "AWS_SECRET_ACCESS_KEY"} {
+			b.Env[name] = enginetest.PlainCanary()
+		}
+		log := filepath.Join(b.Dir, "variables")
+		real := b.Command(tool).Path
+		b.Write("../bin/"+tool, []byte("#!/bin/sh\nenv | sed 's/=.*//' >> "+log+"\nexec "+real+" \"$@\"\n"))
+		bin := filepath.Join(b.Dir, "bin")
+		if err := os.Chmod(filepath.Join(bin, tool), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		b.Env["PATH"] = bin + ":" + b.Env["PATH"]
+		gets := func() []string {
+			t.Helper()
+			wantCode(t, buildWith(b, tool, "--build-arg", "GIVEN_TOKEN", "-t", "app"), 0)
+			text, err := os.ReadFile(log)
+			if err := errors.Join(err, os.Remove(log)); err != nil {
+				t.Fatal(err)
+			}
+			return strings.Fields(string(text))
+		}
+		names := gets()
+		for name, want := range map[string]bool{
+			"NPM_TOKEN": false, "OTHER_TOKEN": false, "AWS_SECRET_ACCESS_KEY": false, "GIVEN_TOKEN": true, "CONTAINERS_STORAGE_CONF": true, "DOCKER_CONFIG": true,
+		} {
+			if slices.Contains(names, name) != want {
+				t.Errorf("%s: %v", name, !want)
+			}
+		}
+		b.DockerConfig(map[string]any{"credHelpers": map[string]string{"registry.corp.example": "ecr-login"}})
+		if names := gets(); !slices.Contains(names, "AWS_SECRET_ACCESS_KEY") || slices.Contains(names, "OTHER_TOKEN") {
+			t.Errorf("with a helper for AWS, it gets %q", names)
+		}
+		b.Env["TIGHTLIP_KEEP_ENV"] = "OTHER_*"
+		if names := gets(); !slices.Contains(names, "OTHER_TOKEN") {
+			t.Errorf("what was to be kept is not in %q", names)
+		}
 	})
 }
