@@ -50,6 +50,7 @@ type Job struct {
 	// AgentAudit is called for what SSH agents with a policy are asked; may be nil.
 	AgentAudit func(sshagent.Event)
 	Redact     *redact.Redactor
+	steps      *steps // nil: there are no secrets that steps see once
 	// Stage is a folder of this build alone, on the disk that holds the program's cache.
 	Stage string
 }

@@ -20,6 +20,7 @@ import (
 
 // issuer mints. It is here to see what Run does when; real issuers have tests of their own.
 type issuer struct {
+	steps  string // notes of proven steps
 	t      *testing.T
 	grade  secret.Grade
 	deaf   bool // a value works on after it was revoked
@@ -72,8 +73,11 @@ func mintedRun(t *testing.T, i *issuer, e *folderEngine, change func(*build.Requ
 	if change != nil {
 		change(r)
 	}
+	if i.steps == "" {
+		i.steps = t.TempDir()
+	}
 	return build.Run(t.Context(), r, build.Tools{
-		Resolver: secret.NewResolver(i), Cache: cache, StageDir: t.TempDir(),
+		Resolver: secret.NewResolver(i), Cache: cache, StageDir: t.TempDir(), StepsDir: i.steps,
 		Engine: func(context.Context, *build.Request) (build.Engine, error) { return e, nil },
 	})
 }

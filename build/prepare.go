@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/tightlip/tightlip/dockerfile"
@@ -45,17 +46,33 @@ func prepare(job *Job, set *secret.Set, t Tools) (*source, error) {
 			src = &source{file: f, path: path, target: r.Target}
 		}
 	}
+	if job.steps, err = openSteps(t.StepsDir, job, set, src); err != nil {
+		return nil, err
+	}
+	if src == nil {
+		return nil, job.withoutDockerfile()
+	}
 	contexts, err := fingerprints(job, set, t.Cache)
 	if err != nil || len(contexts) == 0 {
 		return src, err
 	}
-	if src == nil {
-		return nil, usage("a local Dockerfile, or leave rebuild=on-change out",
-			"rebuild=on-change has to add a mount to the Dockerfile, which is not here to be read")
-	}
 	job.Contexts = contexts
 	job.Dockerfile, err = src.file.AddMounts(rebuildMount(contexts))
 	return src, err
+}
+
+// withoutDockerfile is for a Dockerfile to which no mount can be added.
+func (j *Job) withoutDockerfile() error {
+	if slices.ContainsFunc(j.Request.Secrets, func(s Secret) bool { return s.RebuildOnChange }) {
+		return usage("a local Dockerfile, or leave rebuild=on-change out",
+			"rebuild=on-change has to add a mount to the Dockerfile, which is not here to be read")
+	}
+	if len(j.steps.all) > 0 {
+		r := *j.Request
+		r.NoCache, r.NoCacheFilter = true, nil
+		j.Request = &r
+	}
+	return nil
 }
 
 // readDockerfile returns nothing, and no error, for a Dockerfile that only the engine can read: in a remote context,
@@ -91,22 +108,28 @@ func isFolder(path string) bool {
 // for each step, so that no empty file stays behind in the image.
 const fingerprintFile = "fingerprint"
 
-// fingerprints makes a context with a keyed fingerprint for each secret whose change has to run steps again.
+// fingerprints makes a context with a keyed fingerprint for each secret whose change has to run steps again, and with the salt of each
+// that has one.
 func fingerprints(job *Job, set *secret.Set, cache *proof.Cache) (map[string]string, error) {
 	contexts := map[string]string{}
 	for i, s := range job.Request.Secrets {
-		if !s.RebuildOnChange {
-			continue
-		}
 		lease, ok := set.Get(s.ID)
-		if !ok {
+		salt := job.steps.all[s.ID]
+		print := ""
+		switch {
+		case s.RebuildOnChange && !ok:
 			return nil, usage("leave rebuild=on-change out", "secret %s is minted anew for each build, so that every build would run its steps", s.ID)
+		case s.RebuildOnChange:
+			print = cache.Fingerprint(lease.Value.Open())
+		case salt != nil:
+			print = salt.text
+		default:
+			continue
 		}
 		dir := filepath.Join(job.Stage, fmt.Sprintf("fingerprint-%d", i))
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			return nil, err
 		}
-		print := cache.Fingerprint(lease.Value.Open())
 		if job.Fingerprints == nil {
 			job.Fingerprints = map[string]string{}
 		}

@@ -39,6 +39,8 @@ type Tools struct {
 	Cache *proof.Cache
 	// StageDir is where builds keep what is not proven yet.
 	StageDir string
+	// StepsDir is where builds note which steps that had minted values were proven. What is there may be lost.
+	StepsDir string
 	// Progress is called while the proof goes on, with the bytes searched; may be nil.
 	Progress func(bytes int64)
 	// Done is called when the proof is over; may be nil.
@@ -127,7 +129,10 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if t.Redacting != nil {
 		t.Redacting(redactor)
 	}
-	set.OnMint(onMint(r, redactor))
+	job := Job{Request: r, Handoff: NewHandoff(set), Redact: redactor, AgentAudit: t.AgentAudit}
+	set.OnMint(func(id string, v secret.Value) error {
+		return errors.Join(onMint(r, redactor)(id, v), job.steps.mint(id))
+	})
 	broker, err := openBroker(r, set, t.Audit)
 	if err != nil {
 		return nil, err
@@ -140,7 +145,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, clean()) }()
-	job := Job{Request: r, Handoff: NewHandoff(set), Broker: broker, Redact: redactor, AgentAudit: t.AgentAudit, Stage: stage}
+	job.Broker, job.Stage = broker, stage
 	if broker != nil {
 		job.Handoff.standIn = broker.StandIn
 	}
@@ -148,7 +153,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if job.Request, err = r.withArguments(ctx, set); err != nil {
+	if job.Request, err = job.Request.withArguments(ctx, set); err != nil {
 		return nil, err
 	}
 	job.Handoff.forBuilder = forBuilder(&job, dockerfile)
@@ -230,6 +235,12 @@ func run(ctx context.Context, t Tools, job Job, engine Engine, set *secret.Set, 
 	}
 	if err := errors.Join(out.refusal(job.Request), out.notSpent(job.Request)); err != nil {
 		return out, err
+	}
+	if err := job.steps.check(); err != nil && job.Request.Prove == ProveStrict {
+		return out, err
+	}
+	if out.Proof != nil && out.Proof.Verdict == proof.Clean {
+		job.steps.proven()
 	}
 	if err := ctx.Err(); err != nil || job.Request.Rehearse {
 		return out, err

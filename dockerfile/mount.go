@@ -57,6 +57,17 @@ func (f *File) SecretIDs() []string {
 	return all
 }
 
+// SecretLines are the first lines of the RUN instructions that mount a secret.
+func (f *File) SecretLines(id string) []int {
+	var all []int
+	for run := range f.runs() {
+		if ids, _ := secretIDs(run); slices.Contains(ids, id) {
+			all = append(all, firstLine(run.Location()))
+		}
+	}
+	return all
+}
+
 // secretIDs are the ids that a RUN instruction mounts, each once. The default id is the target's last element.
 func secretIDs(run *instructions.RunCommand) ([]string, error) {
 	// The parser resolves mounts only when it expands variables. Ids hardly ever hold any.

@@ -66,7 +66,7 @@ var layers = []struct {
 	{"proof", []string{"secret", "finding", "image", "internal/cachedir", "scan"}},
 	{"internal/redact", []string{"proof"}},
 	{"broker/gate", []string{"broker/shim", "secret", "proof", "internal/redact", "internal/suggest"}},
-	{"build", []string{"secret", "broker", "broker/shim", "finding", "dockerfile", "image", "scan/detect", "proof", "internal/redact", "internal/lockfile"}},
+	{"build", []string{"internal/cachedir", "secret", "broker", "broker/shim", "finding", "dockerfile", "image", "scan/detect", "proof", "internal/redact", "internal/lockfile"}},
 	{"build/buildtest", []string{"build", "secret", "proof", "image", "internal/redact"}},
 	{"build/output", []string{"build", "image/sink"}},
 	{"build/engine/embedded", []string{"internal/lockfile"}},

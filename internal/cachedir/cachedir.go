@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -73,6 +74,27 @@ func (d Dir) Write(name string, data []byte) {
 	if errors.Join(err, f.Close()) != nil || os.Rename(f.Name(), d.Path(name)) != nil {
 		_ = os.Remove(f.Name())
 	}
+}
+
+// Keep makes an empty entry, which is on disk when it returns.
+func (d Dir) Keep(name string) error {
+	f, err := os.OpenFile(d.Path(name), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Names lists the entries whose names begin with a prefix.
+func (d Dir) Names(prefix string) []string {
+	var out []string
+	entries, _ := os.ReadDir(d.path)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			out = append(out, e.Name())
+		}
+	}
+	return out
 }
 
 // Remove removes an entry, if it is there.

@@ -100,7 +100,7 @@ func (a *app) tools(cfg *config.Config, stdin bool) (build.Tools, error) {
 	}
 	meter := newMeter(a.streams.Err, "proving")
 	return build.Tools{
-		In: a.streams.In, Resolver: a.minting(cfg, stdin), Ended: a.showLeases, Cache: cache, StageDir: filepath.Join(cfg.CacheDir, "stage"),
+		In: a.streams.In, Resolver: a.minting(cfg, stdin), Ended: a.showLeases, Cache: cache, StageDir: filepath.Join(cfg.CacheDir, "stage"), StepsDir: filepath.Join(cfg.CacheDir, "steps"),
 		Redacting: a.setRedactor, Waiting: func(what string) func() { return newMeter(a.streams.Err, what).wait() }, Progress: meter.show, Done: meter.clear,
 	}, nil
 }
