@@ -127,6 +127,66 @@ func TestMintedLeak(t *testing.T) {
 	})
 }
 
+// unprovenBuild has a build fail after a step has left its token in a layer, and the step come again in a build that would succeed.
+func unprovenBuild(t *testing.T, b *enginetest.Box, engine string) {
+	t.Helper()
+	i := newIssuer(t, b)
+	args := []string{"build", "--engine", engine, i.secret(), "-t", "minted:unproven", "."}
+	if engine == "embedded" {
+		args = slices.Concat(args[:4], []string{"-o", "type=oci,dest=out.tar", "."})
+	}
+	const leaks = "RUN --mount=type=secret,id=npm cp /run/secrets/npm /kept\n"
+	for n, test := range []struct {
+		steps        string
+		code, tokens int
+	}{
+		{leaks + "RUN false\n", 1, 1},
+		{leaks + "RUN true\n", 3, 2},
+		{leaks + "RUN true\n", 3, 3}, // it leaked, and was not named
+		{leaks + "RUN rm /kept\n", 3, 4},
+		{uses[len(base):], 0, 5},
+		{uses[len(base):] + "RUN true\n", 0, 5},
+	} {
+		project(b, base+test.steps)
+		r := b.Tightlip(args...)
+		if (r.Code == 0) != (test.code == 0) || test.code == 3 && r.Code != 3 || len(i.Tokens()) != test.tokens {
+			t.Fatalf("%d: exit code %d after %d tokens, want %d after %d:\n%s", n, r.Code, len(i.Tokens()), test.code, test.tokens, r.All())
+		}
+	}
+}
+
+func TestMintedUnproven(t *testing.T) {
+	onAll(t, func(t *testing.T, e engine) { unprovenBuild(t, e.box(t), e.name) })
+	onEachTool(t, func(t *testing.T, tool string, b *enginetest.Box, _ *enginetest.Podman) { unprovenBuild(t, b, tool) })
+}
+
+// TestMintedTwice has the same step run for two builds at once: the end of the first does not take the second one's token away.
+func TestMintedTwice(t *testing.T) {
+	onAll(t, func(t *testing.T, e engine) {
+		b := e.box(t)
+		project(b, base+"RUN --mount=type=secret,id=npm cut -c 1-40 /run/secrets/npm && echo step-has-begun && sleep 4 && cp /run/secrets/npm /kept\n")
+		i := newIssuer(t, b)
+		var runs []*running
+		for n := range 2 {
+			to := fmt.Sprintf("--output=type=oci,dest=out%d.tar", n)
+			if e.inDocker() {
+				to = fmt.Sprintf("--tag=minted:twice%d", n)
+			}
+			r := begin(t, b.Command(enginetest.Binary(t), "build", "--engine", e.name, "--progress", "plain", i.secret(), to, "."))
+			r.waitFor("step-has-begun")
+			runs = append(runs, r)
+		}
+		for _, r := range runs {
+			if code := r.end(); code != 3 {
+				t.Errorf("exit code %d, want a leak:\n%s", code, r)
+			}
+		}
+		if len(i.Tokens()) != 2 {
+			t.Errorf("%d tokens", len(i.Tokens()))
+		}
+	})
+}
+
 func TestMintedInterrupted(t *testing.T) {
 	onAll(t, func(t *testing.T, e engine) {
 		b := e.box(t)
