@@ -241,7 +241,10 @@ func group(findings []finding.Finding) [][]finding.Finding {
 }
 
 func (p *Proof) summary(verdict string) string {
-	if p.Needles == 0 {
+	switch {
+	case p.Needles == 0 && len(p.Unminted) > 0:
+		return "no step asked for " + strings.Join(p.Unminted, ", ") + ": there is no value to search for"
+	case p.Needles == 0:
 		return "no secrets to prove"
 	}
 	return fmt.Sprintf("%s (%d needles in %d encodings, %d blobs, %d known from before, %s, %s)", verdict, p.Needles,
