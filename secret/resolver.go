@@ -186,13 +186,22 @@ func (r *Resolver) resolveInto(ctx context.Context, set *Set, spec Spec) error {
 		if err := m.Check(spec.Ref); err != nil {
 			return err
 		}
-		return set.AddMinted(spec.ID, spec.Ref, func(ctx context.Context) (*Lease, error) { return r.mint(ctx, m, spec.Ref) })
+		err := set.AddMinted(spec.ID, spec.Ref, func(ctx context.Context) (*Lease, error) { return r.mint(ctx, m, spec.Ref) })
+		if err == nil {
+			set.uses(spec.ID, set.entry(spec.ID), r.foreseen(ctx, m, spec.Ref))
+		}
+		return err
 	}
+	ctx, used := using(ctx)
 	lease, err := r.Resolve(ctx, spec.Ref)
 	if err != nil {
 		return err
 	}
-	return set.Add(spec.ID, lease)
+	if err := set.Add(spec.ID, lease); err != nil {
+		return err
+	}
+	set.uses(spec.ID, set.entry(spec.ID), used.parents())
+	return nil
 }
 
 // mint makes a credential that the journal knows of before anybody can use it, and that it forgets once it is revoked.

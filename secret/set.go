@@ -23,7 +23,8 @@ var ErrClosed = errors.New("the build is over")
 
 // Set holds the leases of one build by secret id, in the order they were added. It is safe for concurrent use.
 type Set struct {
-	onMint func(id string, v Value) error
+	onMint   func(id string, v Value) error
+	onParent func(id string, p Parent)
 
 	mu      sync.Mutex
 	ids     []string
@@ -45,6 +46,7 @@ type entry struct {
 	leases  []*Lease // all that there were
 	current *Lease   // nil: there is none that may be used
 	since   time.Time
+	parents []Parent
 }
 
 // NewSet returns an empty set.
@@ -160,7 +162,9 @@ func (s *Set) minted(ctx context.Context, id string, e *entry) (*Lease, error) {
 		return nil, ErrClosed
 	}
 	start := time.Now()
+	ctx, used := using(ctx)
 	lease, err := e.mint(ctx)
+	s.uses(id, e, used.parents())
 	if err != nil {
 		return nil, err
 	}
@@ -226,6 +230,9 @@ func (s *Set) Close(ctx context.Context) error {
 		if lease.Forget != nil {
 			lease.Forget()
 		}
+	}
+	for _, p := range s.Parents() {
+		p.Value.Wipe()
 	}
 	if !first {
 		return nil

@@ -22,6 +22,9 @@ func (Source) About() secret.About {
 	return secret.About{Form: "env:NAME", What: "an environment variable", Example: "env:NPM_TOKEN"}
 }
 
+// Rereadable implements secret.Rereadable.
+func (Source) Rereadable(secret.Ref) bool { return true }
+
 // Resolve implements secret.Source.
 func (s Source) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, error) {
 	if err := ctx.Err(); err != nil {

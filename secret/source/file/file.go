@@ -51,6 +51,17 @@ func (s Source) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, err
 	return &secret.Lease{Value: value, ID: ref.String()}, nil
 }
 
+// Rereadable implements secret.Rereadable. A pipe has its value once.
+func (s Source) Rereadable(ref secret.Ref) bool {
+	path, _, _ := ref.File()
+	located, err := s.Locate(path)
+	if err != nil {
+		return false
+	}
+	info, err := os.Stat(located)
+	return err == nil && info.Mode().IsRegular()
+}
+
 // About implements secret.Described.
 func (Source) About() secret.About {
 	return secret.About{
