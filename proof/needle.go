@@ -32,6 +32,8 @@ type Secret struct {
 	Phantom bool
 	// Unminted says that there is no value, since nothing asked for one. What the secret leaked in earlier builds is found all the same.
 	Unminted bool
+	// Parent names the credential by which the secret with that id was got, if this is that one. Too short a value fails nothing.
+	Parent string
 	// Spent accepts that the value is in the image: it is dead before anybody gets that.
 	Spent bool
 }
@@ -40,8 +42,11 @@ type Secret struct {
 const phantomOf = "phantom of "
 
 func (s Secret) name() string {
-	if s.Phantom {
+	switch {
+	case s.Phantom:
 		return phantomOf + s.ID
+	case s.Parent != "":
+		return s.ID + "'s " + s.Parent
 	}
 	return s.ID
 }
@@ -92,7 +97,7 @@ func NewNeedles(secrets []Secret) (*Needles, error) {
 		value := s.Value.Open()
 		set.ids = append(set.ids, s.name())
 		if s.Unminted {
-			set.unminted = append(set.unminted, s.ID)
+			set.unminted = append(set.unminted, s.name())
 			continue
 		}
 		if s.Spent {
@@ -101,10 +106,10 @@ func NewNeedles(secrets []Secret) (*Needles, error) {
 			continue
 		}
 		if n := len(bytes.TrimSpace(value)); n < MinLen {
-			if !s.Waived {
+			if !s.Waived && s.Parent == "" {
 				errs = append(errs, &TooShortError{ID: s.ID, Len: n})
 			}
-			set.waived = append(set.waived, s.ID)
+			set.waived = append(set.waived, s.name())
 			set.short = append(set.short, shortMasks(value)...)
 			continue
 		}
