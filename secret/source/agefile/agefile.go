@@ -84,7 +84,7 @@ func unarmored(content secret.Value) io.Reader {
 // identities are those of a file, or of where SOPS looks for them.
 func (s Source) identities(ctx context.Context, ref secret.Ref, path string) ([]age.Identity, error) {
 	if text := os.Getenv("SOPS_AGE_KEY"); path == "" && text != "" {
-		return parsed(ref, "SOPS_AGE_KEY", secret.NewValue([]byte(text)))
+		return parsed(ctx, ref, "SOPS_AGE_KEY", secret.NewValue([]byte(text)))
 	}
 	asked := path != ""
 	if !asked {
@@ -105,7 +105,7 @@ func (s Source) identities(ctx context.Context, ref secret.Ref, path string) ([]
 	if err != nil {
 		return nil, err
 	}
-	return parsed(ref, path, content)
+	return parsed(ctx, ref, path, content)
 }
 
 // configDir is where SOPS looks, on every system: os.UserConfigDir does not ask for the variable on a Mac.
@@ -117,7 +117,7 @@ func configDir() (string, error) {
 }
 
 // parsed reads the identities in a file. No error of the libraries is passed on: it may quote a key.
-func parsed(ref secret.Ref, path string, content secret.Value) ([]age.Identity, error) {
+func parsed(ctx context.Context, ref secret.Ref, path string, content secret.Value) ([]age.Identity, error) {
 	problem := &secret.ResolveError{Ref: ref, Problem: path + ": holds no identity of age and no SSH key", Try: "make one with age-keygen -o " + path}
 	if bytes.HasPrefix(content.Open(), []byte("-----BEGIN AGE")) {
 		problem.Problem, problem.Try = path+": is encrypted itself", "name identities without a passphrase"
@@ -131,11 +131,17 @@ func parsed(ref secret.Ref, path string, content secret.Value) ([]age.Identity, 
 		if err != nil {
 			return nil, problem
 		}
+		secret.Uses(ctx, path, content)
 		return []age.Identity{identity}, nil
 	}
 	identities, err := age.ParseIdentities(bytes.NewReader(content.Open()))
 	if err != nil {
 		return nil, problem
+	}
+	for line := range bytes.Lines(content.Open()) {
+		if !bytes.HasPrefix(line, []byte("#")) { // where age-keygen writes the public key
+			secret.Uses(ctx, path, secret.NewValue(bytes.TrimSpace(line)))
+		}
 	}
 	return identities, nil
 }

@@ -58,6 +58,8 @@ func (a AWS) Client(ctx context.Context, o Options, region string, with *Keys) (
 	if err != nil {
 		return nil, awsSetup(ctx, "there are no credentials for AWS", "aws sts get-caller-identity")
 	}
+	secret.Uses(ctx, "secret key of AWS", secret.NewValue([]byte(keys.SecretAccessKey)))
+	secret.Uses(ctx, "session token of AWS", secret.NewValue([]byte(keys.SessionToken)))
 	c := &web.Client{Who: a.Who, Base: a.endpoint(cfg), HTTP: o.HTTP, Means: awsMeans}
 	if err := awsTrust(c); err != nil {
 		return nil, &secret.ResolveError{Problem: "the authorities for AWS: " + err.Error(), Try: "correct AWS_CA_BUNDLE"}

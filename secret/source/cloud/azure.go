@@ -16,6 +16,12 @@ func AzureVariables() []string { return []string{"AZURE_CLIENT_SECRET", "IDENTIT
 // Azure returns an access token for a resource, such as https://vault.azure.net: a client's secret, a federated token, the identity of the
 // machine, az.
 func Azure(ctx context.Context, o Options, resource string) (secret.Value, error) {
+	value, err := o.azure(ctx, resource)
+	secret.Uses(ctx, "access token for Azure", value)
+	return value, err
+}
+
+func (o Options) azure(ctx context.Context, resource string) (secret.Value, error) {
 	if os.Getenv("AZURE_TENANT_ID") != "" && os.Getenv("AZURE_CLIENT_ID") != "" {
 		form, err := o.azureClient(ctx)
 		if err != nil {

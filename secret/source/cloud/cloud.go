@@ -51,8 +51,14 @@ func (o Options) readFile(ctx context.Context, path string) (secret.Value, error
 	return o.read(ctx, ref)
 }
 
+// vouchers are the parameters of RFC 6749 and its extensions that are worth a token.
+var vouchers = []string{"client_secret", "refresh_token", "client_assertion", "subject_token"}
+
 // oauth asks for a token as RFC 6749, section 4.4 and its extensions do.
 func (o Options) oauth(ctx context.Context, who, address string, form url.Values) (secret.Value, error) {
+	for _, name := range vouchers {
+		secret.Uses(ctx, name+" for "+who, secret.NewValue([]byte(form.Get(name))))
+	}
 	u, err := url.Parse(address)
 	if err != nil {
 		return secret.Value{}, errors.New("the address of " + who + " is no URL")

@@ -24,6 +24,12 @@ func GoogleVariables() []string { return []string{"CLOUDSDK_AUTH_ACCESS_TOKEN"} 
 
 // Google returns an access token: gcloud's own variable, Application Default Credentials, the metadata server, gcloud.
 func Google(ctx context.Context, o Options) (secret.Value, error) {
+	value, err := o.google(ctx)
+	secret.Uses(ctx, "access token for Google", value)
+	return value, err
+}
+
+func (o Options) google(ctx context.Context) (secret.Value, error) {
 	if text := os.Getenv("CLOUDSDK_AUTH_ACCESS_TOKEN"); text != "" {
 		return secret.NewValue([]byte(text)), nil
 	}
@@ -136,6 +142,7 @@ func (o Options) googleFile(ctx context.Context, path string) (secret.Value, err
 
 // googleService follows developers.google.com/identity/protocols/oauth2/service-account.
 func (o Options) googleService(ctx context.Context, a googleAccount) (secret.Value, error) {
+	secret.Uses(ctx, "private_key for Google", a.PrivateKey.Value)
 	now := time.Now()
 	assertion, err := jwt.Sign(a.PrivateKey.Value, a.PrivateKeyID, map[string]any{
 		"iss": a.ClientEmail, "scope": googleScope, "aud": a.TokenURI, "iat": now.Unix(), "exp": now.Add(10 * time.Minute).Unix(),

@@ -97,6 +97,7 @@ func github(ctx context.Context, audience string) (secret.Value, error) {
 	if err != nil || address.Host == "" || key == "" {
 		return secret.Value{}, errors.New("cannot be asked for: ACTIONS_ID_TOKEN_REQUEST_URL and ACTIONS_ID_TOKEN_REQUEST_TOKEN are not set")
 	}
+	secret.Uses(ctx, "ACTIONS_ID_TOKEN_REQUEST_TOKEN", secret.NewValue([]byte(key)))
 	query := address.Query()
 	query.Set("audience", audience)
 	path := address.EscapedPath() + "?" + query.Encode()

@@ -32,6 +32,7 @@ var awsSTS = &kind{
 	path:      "the ARN of a role",
 	keys:      []string{"policy", "external-id", "region"},
 	parents:   []string{"policy"},
+	public:    []string{"policy"},
 	life:      "duration",
 	longest:   12 * time.Hour,
 	fields:    []string{"credentials", "env", "json"},

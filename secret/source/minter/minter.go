@@ -52,6 +52,7 @@ type kind struct {
 	needs   []string      // keys that have to be there
 	keys    []string      // others
 	parents []string      // those of both that are references to other secrets; it gets their values
+	public  []string      // those of parents that are no secrets
 	file    string        // the one of them whose file the path may be instead; empty: none
 	life    string        // the key that asks for a lifetime; empty: that cannot be asked for
 	longest time.Duration // that can be asked for; 0: there is no bound
@@ -265,8 +266,26 @@ func (m *minter) prepare(ctx context.Context, ref secret.Ref, name string) (*ord
 		if o.values[key], err = m.parent(ctx, parent); err != nil {
 			return nil, err
 		}
+		if !slices.Contains(m.kind.public, key) {
+			secret.Uses(ctx, secret.ParentName(key, parent), o.values[key])
+		}
 	}
 	return o, nil
+}
+
+// Parents implements secret.Parented.
+func (m *minter) Parents(ref secret.Ref) map[string]secret.Ref {
+	o, err := m.order(ref)
+	if err != nil {
+		return nil
+	}
+	parents := map[string]secret.Ref{}
+	for _, key := range m.kind.parents {
+		if parent, err := o.parent(key); err == nil && !parent.IsZero() && !slices.Contains(m.kind.public, key) {
+			parents[secret.ParentName(key, parent)] = parent
+		}
+	}
+	return parents
 }
 
 func (m *minter) parent(ctx context.Context, ref secret.Ref) (secret.Value, error) {

@@ -123,7 +123,7 @@ func (c *kubeconfig) open(ctx context.Context, r request, cluster, user string) 
 	if a.token.Len() == 0 && a.certificate.Len() == 0 {
 		return nil, errKubeUser
 	}
-	return a.client()
+	return a.client(ctx)
 }
 
 // load decodes what is in the file itself, or reads what it points at.
@@ -144,7 +144,9 @@ func (c *kubeconfig) load(ctx context.Context, r request, data, path string) (se
 	return secret.NewValue(decoded), nil
 }
 
-func (a access) client() (*web.Client, error) {
+func (a access) client(ctx context.Context) (*web.Client, error) {
+	secret.Uses(ctx, "token for Kubernetes", a.token)
+	secret.Uses(ctx, "key for Kubernetes", a.key)
 	c := &web.Client{Who: "Kubernetes", Base: a.server}
 	if a.token.Len() > 0 {
 		c.Auth = web.Bearer(a.token)

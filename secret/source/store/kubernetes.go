@@ -69,7 +69,7 @@ func kubernetesClient(ctx context.Context, r request) (*web.Client, error) {
 	if a.authorities, err = r.file(ctx, serviceAccount+"ca.crt"); err != nil {
 		return nil, err
 	}
-	return a.client()
+	return a.client(ctx)
 }
 
 // file is the content of a file.

@@ -108,6 +108,7 @@ func (c *Client) loginField(ctx context.Context, o Options, f field) (string, er
 		return "", err
 	}
 	if text := o.env(f.variable); ref.IsZero() && f.variable != "" && text != "" {
+		secret.Uses(ctx, f.key+" of "+o.Name, secret.NewValue([]byte(text)))
 		return text, nil
 	}
 	if ref.IsZero() && f.fallback != "" {
@@ -121,6 +122,7 @@ func (c *Client) loginField(ctx context.Context, o Options, f field) (string, er
 		return "", err
 	}
 	defer lease.Value.Wipe()
+	secret.Uses(ctx, secret.ParentName(f.key, ref), lease.Value)
 	value := bytes.TrimSpace(lease.Value.Open())
 	if o.Parts.Get("unwrap") == f.key {
 		return c.unwrapSecretID(ctx, secret.NewValue(value))
@@ -132,7 +134,7 @@ func (c *Client) loginAt(ctx context.Context, o Options, mount string, body map[
 	var answer Answer
 	err := c.Do(ctx, web.Call{Method: http.MethodPost, Path: "auth/" + Escape(mount) + "/login", JSON: body, Into: &answer})
 	if err == nil {
-		err = c.adopt(answer)
+		err = c.adopt(ctx, answer)
 	}
 	if err == nil {
 		return nil
@@ -149,10 +151,11 @@ func (c *Client) loginAt(ctx context.Context, o Options, mount string, body map[
 }
 
 // adopt takes the token of an answer as the client's, and revokes it at the end. Batch tokens cannot be, and end soon.
-func (c *Client) adopt(a Answer) error {
+func (c *Client) adopt(ctx context.Context, a Answer) error {
 	if a.Auth == nil || a.Auth.ClientToken.Len() == 0 {
 		return web.ErrMalformed
 	}
+	secret.Uses(ctx, "login to "+c.api.Who, a.Auth.ClientToken.Value)
 	c.use(a.Auth.ClientToken.Value)
 	if c.ours = a.Auth.TokenType != "batch"; c.ours {
 		c.accessor = a.Auth.Accessor
@@ -179,7 +182,7 @@ func (c *Client) unwrapToken(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.adopt(answer)
+	return c.adopt(ctx, answer)
 }
 
 func (c *Client) unwrapSecretID(ctx context.Context, wrapping secret.Value) (string, error) {
@@ -193,5 +196,6 @@ func (c *Client) unwrapSecretID(ctx context.Context, wrapping secret.Value) (str
 	if json.Unmarshal(answer.Data, &data) != nil || data.SecretID.Len() == 0 {
 		return "", web.ErrMalformed
 	}
+	secret.Uses(ctx, "secret-id of "+c.api.Who, data.SecretID.Value)
 	return string(data.SecretID.Open()), nil
 }

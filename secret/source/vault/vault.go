@@ -73,6 +73,7 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	secret.Uses(ctx, "token of "+o.Name, token)
 	c.use(token)
 	if o.Parts.Get("unwrap") == "token" {
 		return c, c.unwrapToken(ctx)
