@@ -16,6 +16,7 @@ import (
 	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/secret"
 	"github.com/tightlip/tightlip/secret/secrettest"
+	"github.com/tightlip/tightlip/secret/source/env"
 )
 
 // issuer mints. It is here to see what Run does when; real issuers have tests of their own.
@@ -25,6 +26,7 @@ type issuer struct {
 	grade  secret.Grade
 	deaf   bool // a value works on after it was revoked
 	down   bool
+	parent string // by which it mints; empty: none
 	values []string
 	mu     sync.Mutex // leases end at the same time
 	alive  map[string]bool
@@ -41,7 +43,8 @@ func (i *issuer) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, er
 	return i.Mint(ctx, ref, "")
 }
 
-func (i *issuer) Mint(context.Context, secret.Ref, string) (*secret.Lease, error) {
+func (i *issuer) Mint(ctx context.Context, _ secret.Ref, _ string) (*secret.Lease, error) {
+	secret.Uses(ctx, "key=file:ca", secret.NewValue([]byte(i.parent)))
 	if i.down {
 		return nil, errors.New("the issuer is down")
 	}
@@ -77,7 +80,7 @@ func mintedRun(t *testing.T, i *issuer, e *folderEngine, change func(*build.Requ
 		i.steps = t.TempDir()
 	}
 	return build.Run(t.Context(), r, build.Tools{
-		Resolver: secret.NewResolver(i), Cache: cache, StageDir: t.TempDir(), StepsDir: i.steps,
+		Resolver: secret.NewResolver(i, env.Source{}), Cache: cache, StageDir: t.TempDir(), StepsDir: i.steps,
 		Engine: func(context.Context, *build.Request) (build.Engine, error) { return e, nil },
 	})
 }
@@ -129,6 +132,54 @@ func TestMintedLeaks(t *testing.T) {
 	out, err := mintedRun(t, i, e, nil)
 	if !errors.Is(err, build.ErrLeaked) || out.Named || len(out.Findings) == 0 || out.Leases[0].Fate != secret.Dead {
 		t.Errorf("got %+v, %v", out, err)
+	}
+}
+
+// What it is minted with is worth more than what is minted.
+func TestParentLeaks(t *testing.T) {
+	i := &issuer{parent: string(secrettest.Canary(t))}
+	shown := ""
+	e := &folderEngine{files: func(job build.Job) map[string]string {
+		mount(t, job)
+		shown = job.Redact.String("the password is " + i.parent)
+		return map[string]string{"ca": i.parent}
+	}}
+	out, err := mintedRun(t, i, e, nil)
+	if !errors.Is(err, build.ErrLeaked) || out.Named || len(out.Findings) != 1 || out.Findings[0].Secret != "npm's key=file:ca" {
+		t.Errorf("got %+v, %v", out, err)
+	}
+	if shown != "the password is ***" {
+		t.Error("it is shown")
+	}
+	if !slices.Equal(out.Proof.Secrets, []string{"npm", "npm's key=file:ca"}) {
+		t.Errorf("the proof is about %q", out.Proof.Secrets)
+	}
+	// That holds for a build argument as well: only what is minted is dead.
+	i.values = nil
+	if out, err = mintedRun(t, i, e, argument); !errors.Is(err, build.ErrLeaked) || out.Named {
+		t.Errorf("of a build argument: %+v, %v", out, err)
+	}
+	// A secret of the build has its own name.
+	t.Setenv("CA", i.parent+"\n")
+	out, err = mintedRun(t, i, e, func(r *build.Request) {
+		r.Secrets = append(r.Secrets, build.Secret{ID: "ca", Ref: secret.Ref{Scheme: "env", Rest: "CA"}})
+	})
+	if !errors.Is(err, build.ErrLeaked) || len(out.Findings) != 1 || out.Findings[0].Secret != "ca" {
+		t.Errorf("of a parent that is a secret of the build: %+v, %v", out, err)
+	}
+}
+
+func TestShortParent(t *testing.T) {
+	i := &issuer{parent: "1234567"}
+	shown := ""
+	e := &folderEngine{files: func(job build.Job) map[string]string {
+		mount(t, job)
+		shown = job.Redact.String("the code is " + i.parent)
+		return map[string]string{"ca": i.parent}
+	}}
+	out, err := mintedRun(t, i, e, nil)
+	if err != nil || !out.Named || shown != "the code is ***" || !slices.Equal(out.Proof.Waived, []string{"npm's key=file:ca"}) || !slices.Equal(out.Proof.Secrets, []string{"npm"}) {
+		t.Errorf("got %+v, %v, shown %q", out.Proof, err, shown)
 	}
 }
 
@@ -210,14 +261,15 @@ func TestArgumentRefused(t *testing.T) {
 
 func TestRunCommand(t *testing.T) {
 	t.Setenv("ISSUER_TOKEN", "a parent")
-	i := &issuer{t: t, alive: map[string]bool{}}
+	i := &issuer{t: t, alive: map[string]bool{}, parent: string(secrettest.Canary(t))}
+	t.Setenv("PARENT", i.parent)
 	var out, errs strings.Builder
 	r := &build.CommandRequest{
 		Secrets: []build.CommandSecret{
 			{Secret: build.Secret{ID: "a", Ref: secret.Ref{Scheme: "issuer", Rest: "x"}}, Variable: "A"},
 			{Secret: build.Secret{ID: "b", Ref: secret.Ref{Scheme: "issuer", Rest: "x"}}, Variable: "B", AsFile: true},
 		},
-		Command: []string{"sh", "-c", `echo "$A"; cat "$B"; stat -c %a "$B" "$(dirname $B)"; echo "[$ISSUER_TOKEN]"; echo "$A" >&2; echo "$B" > ` + t.TempDir() + "/path"},
+		Command: []string{"sh", "-c", `echo "$A"; cat "$B"; stat -c %a "$B" "$(dirname $B)"; echo "[$ISSUER_TOKEN]$PARENT"; echo "$A" >&2; echo "$B" > ` + t.TempDir() + "/path"},
 		Out:     &out, Err: &errs,
 	}
 	var redactor *redact.Redactor
@@ -225,7 +277,7 @@ func TestRunCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out.String() != "***\n***600\n700\n[]\n" || errs.String() != "***\n" {
+	if out.String() != "***\n***600\n700\n[]***\n" || errs.String() != "***\n" {
 		t.Errorf("it printed %q and %q", strings.ReplaceAll(out.String(), i.values[0], "VALUE"), strings.ReplaceAll(errs.String(), i.values[0], "VALUE"))
 	}
 	if len(got.Leases) != 2 || got.Leases[0].Fate != secret.Dead || redactor.String(i.values[1]) != "***" {
@@ -245,8 +297,10 @@ func TestRunCommand(t *testing.T) {
 
 func TestRunCommandSearchesTheContext(t *testing.T) {
 	dir := t.TempDir()
-	for command, want := range map[string]error{`echo "$A" > "$0/.npmrc"`: build.ErrInContext, `echo clean > "$0/.npmrc"`: nil} {
-		i := &issuer{t: t, alive: map[string]bool{}}
+	parent := string(secrettest.Canary(t))
+	t.Setenv("PARENT", parent)
+	for command, want := range map[string]error{`echo "$A" > "$0/.npmrc"`: build.ErrInContext, `echo "$PARENT" > "$0/.npmrc"`: build.ErrInContext, `echo clean > "$0/.npmrc"`: nil} {
+		i := &issuer{t: t, alive: map[string]bool{}, parent: parent}
 		r := &build.CommandRequest{
 			Secrets: []build.CommandSecret{{Secret: build.Secret{ID: "a", Ref: secret.Ref{Scheme: "issuer", Rest: "x"}}, Variable: "A"}},
 			Command: []string{"sh", "-c", command, dir}, Context: dir, Out: io.Discard, Err: io.Discard,

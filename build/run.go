@@ -133,6 +133,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	set.OnMint(func(id string, v secret.Value) error {
 		return errors.Join(onMint(r, redactor)(id, v), job.steps.mint(id))
 	})
+	set.OnParent(onParent(redactor))
 	broker, err := openBroker(r, set, t.Audit)
 	if err != nil {
 		return nil, err
@@ -396,7 +397,7 @@ func toProve(r *Request, set *secret.Set) []proof.Secret {
 	for id, lease := range set.All() {
 		out = append(out, proof.Secret{ID: id, Value: lease.Value, Waived: r.waived(id)})
 	}
-	return out
+	return append(out, parents(set, out)...)
 }
 
 // waived tells whether the value of a secret may be too short to be proven. Without a proof, it is only to be redacted.

@@ -51,6 +51,7 @@ func Serve(ctx context.Context, r *ServeRequest, t Tools) (err error) {
 		t.Redacting(redactor)
 	}
 	set.OnMint(onMint(request, redactor))
+	set.OnParent(onParent(redactor))
 	s := broker.New(broker.Options{Secrets: NewHandoff(set), Agents: r.Agents, Shim: r.Shim, Audit: r.Audit})
 	defer s.Close()
 	ln, err := r.listen(ctx)

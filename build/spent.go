@@ -70,8 +70,8 @@ func (r *Request) withArguments(ctx context.Context, set *secret.Set) (*Request,
 
 // spent marks the secrets that may be in the image, since they are dead before it has a name.
 func (r *Request) spent(secrets []proof.Secret) []proof.Secret {
-	for i := range secrets {
-		secrets[i].Spent = !secrets[i].Phantom && !secrets[i].Unminted && r.argument(secrets[i].ID) != ""
+	for i, s := range secrets {
+		secrets[i].Spent = !s.Phantom && !s.Unminted && s.Parent == "" && r.argument(s.ID) != ""
 	}
 	return secrets
 }
