@@ -287,3 +287,21 @@ func pipe(t *testing.T, dir string) secret.Ref {
 	})
 	return secret.Ref{Scheme: "file", Rest: "pipe"}
 }
+
+func TestRereadable(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	for rest, want := range map[string]bool{"token": true, "token#key": true, ".": false, "other": false, fmt.Sprintf("/dev/fd/%d", r.Fd()): false} {
+		if got := (file.Source{Dir: dir}).Rereadable(secret.Ref{Scheme: "file", Rest: rest}); got != want {
+			t.Errorf("%s: got %t", rest, got)
+		}
+	}
+}
