@@ -124,7 +124,7 @@ func hints(err error) []string {
 	case errors.Is(err, embedded.ErrNoIDs):
 		add("apt-get install uidmap; usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER")
 	case errors.Is(err, build.ErrLeaked):
-		add("mount the secret in the step that needs it: RUN --mount=type=secret,id=NAME … and copy it nowhere")
+		add("mount the secret in the step that needs it: RUN --mount=type=secret,id=NAME … and copy it nowhere; .dockerignore keeps files out of the context")
 	case errors.Is(err, build.ErrRecorded):
 		add("a step prints the secret: leave out what does (cat, set -x, echo), then build again")
 	case errors.Is(err, build.ErrInContext):
