@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	"iter"
+	"path"
+	"path/filepath"
 	"slices"
 	"sync"
 )
@@ -21,8 +23,14 @@ type Parented interface {
 	Parents(ref Ref) map[string]Ref
 }
 
-// ParentName is what a parent is called that the key of a reference refers to.
-func ParentName(key string, ref Ref) string { return key + "=" + ref.String() }
+// ParentName is what a parent is called that the key of a reference refers to. It is published with proofs: nobody needs to know in which
+// folder a file is.
+func ParentName(key string, ref Ref) string {
+	if ref.Scheme == SchemeFile {
+		ref.Rest = path.Base(filepath.ToSlash(ref.Rest))
+	}
+	return key + "=" + ref.String()
+}
 
 // Rereadable is implemented by sources that have values which can be read at any time: that takes no time, runs and reaches nothing, and
 // leaves them there.

@@ -131,7 +131,7 @@ func parsed(ctx context.Context, ref secret.Ref, path string, content secret.Val
 		if err != nil {
 			return nil, problem
 		}
-		secret.Uses(ctx, path, content)
+		secret.Uses(ctx, filepath.Base(path), content)
 		return []age.Identity{identity}, nil
 	}
 	identities, err := age.ParseIdentities(bytes.NewReader(content.Open()))
@@ -140,7 +140,7 @@ func parsed(ctx context.Context, ref secret.Ref, path string, content secret.Val
 	}
 	for line := range bytes.Lines(content.Open()) {
 		if !bytes.HasPrefix(line, []byte("#")) { // where age-keygen writes the public key
-			secret.Uses(ctx, path, secret.NewValue(bytes.TrimSpace(line)))
+			secret.Uses(ctx, filepath.Base(path), secret.NewValue(bytes.TrimSpace(line)))
 		}
 	}
 	return identities, nil

@@ -47,7 +47,7 @@ func TestParentsOfKinds(t *testing.T) {
 		t.Errorf("it is to be %v", foreseen)
 	}
 	m, r = minterOf(t, nil, "ssh-cert:dir/ca?principals=git")
-	if got := m.(secret.Parented).Parents(r); !maps.Equal(got, map[string]secret.Ref{"key=file:dir/ca": parse(t, "file:dir/ca")}) {
+	if got := m.(secret.Parented).Parents(r); !maps.Equal(got, map[string]secret.Ref{"key=file:ca": parse(t, "file:dir/ca")}) {
 		t.Errorf("of a path it is %v", got)
 	}
 	m, r = minterOf(t, nil, "aws-sts:arn:aws:iam::123456789012:role/ci?policy=file:policy.json")
