@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -217,19 +219,30 @@ func aliveOAuth2(ctx context.Context, o *order, c *credential) (bool, error) {
 	return err == nil && *answer.Active, err
 }
 
-// revokeOAuth2 is RFC 7009, to which a token that is dead is none. What came with a token would make new ones.
+// revokeOAuth2 revokes what came with a token first, since that would make new ones. Each is tried, whatever became of the other: an issuer
+// may revoke tokens of one kind alone.
 func revokeOAuth2(ctx context.Context, o *order, c *credential) error {
-	for _, token := range []struct {
-		hint  string
-		value secret.Value
-	}{{"refresh_token", c.also}, {"access_token", c.value}} {
-		if token.value.Len() == 0 {
-			continue
-		}
-		form := o.identified(url.Values{"token": {text(token.value)}, "token_type_hint": {token.hint}})
-		if err := o.oauth2(c.revokeAt).Do(ctx, web.Call{Method: http.MethodPost, Form: form, Needs: "revocation for this client"}); err != nil {
-			return err
-		}
+	first := revokeOAuth2Token(ctx, o, c, "refresh_token", c.also)
+	second := revokeOAuth2Token(ctx, o, c, "access_token", c.value)
+	if first != nil && second != nil {
+		return fmt.Errorf("%w; %w", first, second)
 	}
-	return nil
+	return cmp.Or(first, second)
+}
+
+// revokeOAuth2Token is RFC 7009, to which a token that is dead is none. So 404 is about the address.
+func revokeOAuth2Token(ctx context.Context, o *order, c *credential, hint string, token secret.Value) error {
+	if token.Len() == 0 {
+		return nil
+	}
+	form := o.identified(url.Values{"token": {text(token)}, "token_type_hint": {hint}})
+	err := o.oauth2(c.revokeAt).Do(ctx, web.Call{Method: http.MethodPost, Form: form, Needs: "revocation for this client"})
+	if err == nil {
+		return nil
+	}
+	what := "the " + strings.ReplaceAll(hint, "_", " ")
+	if errors.Is(err, secret.ErrNotFound) {
+		return &secret.ResolveError{Ref: o.ref, Problem: o.kind.scheme + ": revoking: " + what + ": " + err.Error(), Try: "correct revoke-url="}
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }

@@ -3,6 +3,7 @@ package minter_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -148,25 +149,53 @@ func TestTokenExchange(t *testing.T) {
 	})
 }
 
-// TestOAuth2Refresh has an issuer whose tokens come with others that make new ones.
+// TestOAuth2Refresh has an issuer whose tokens come with others that make new ones, and one that revokes tokens of one kind alone.
 func TestOAuth2Refresh(t *testing.T) {
-	var revoked []string
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/token":
-			_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "a-token", "refresh_token": "r-token", "token_type": "bearer", "expires_in": 60})
-		case "/revoke":
-			revoked = append(revoked, r.PostFormValue("token_type_hint")+" "+r.PostFormValue("token"))
+	const unsupported = " token: the OAuth server answered 400 Bad Request: unsupported_token_type"
+	for _, test := range []struct {
+		refuses, want string
+	}{
+		{"none", "<nil>"},
+		{"refresh_token", "oauth2: revoking: the refresh" + unsupported},
+		{"access_token", "oauth2: revoking: the access" + unsupported},
+		{"_token", "oauth2: revoking: the refresh" + unsupported + "; the access" + unsupported},
+	} {
+		var asked []string
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/token":
+				_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "a-token", "refresh_token": "r-token", "token_type": "bearer", "expires_in": 60})
+			case "/revoke":
+				asked = append(asked, r.PostFormValue("token_type_hint")+" "+r.PostFormValue("token"))
+				if strings.HasSuffix(r.PostFormValue("token_type_hint"), test.refuses) {
+					w.WriteHeader(http.StatusBadRequest)
+					_ = json.NewEncoder(w).Encode(map[string]any{"error": "unsupported_token_type"})
+				}
+			}
+		}))
+		m, r := minterOf(t, parents{"SECRET": secrettest.Canary(t)}, fmt.Sprintf("oauth2:%s/token?client-id=ci&client-secret=env:SECRET&revoke-url=%[1]s/revoke", server.URL))
+		lease, err := m.Resolve(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}))
-	defer server.Close()
-	m, r := minterOf(t, parents{"SECRET": secrettest.Canary(t)}, fmt.Sprintf("oauth2:%s/token?client-id=ci&client-secret=env:SECRET&revoke-url=%[1]s/revoke", server.URL))
-	lease, err := m.Resolve(t.Context(), r)
-	if err == nil {
 		err = lease.Revoke(t.Context())
+		if got := strings.Join(asked, ", "); got != "refresh_token r-token, access_token a-token" || fmt.Sprint(err) != test.want {
+			t.Errorf("refusing %s: asked to revoke %s, %v", test.refuses, got, err)
+		}
+		server.Close()
 	}
-	if got := strings.Join(revoked, ", "); err != nil || got != "refresh_token r-token, access_token a-token" {
-		t.Errorf("revoked %s, %v", got, err)
+}
+
+// TestOAuth2RevokedNowhere has the wrong address to revoke at: that says nothing about the token.
+func TestOAuth2RevokedNowhere(t *testing.T) {
+	s := startOAuth(t)
+	m, r := minterOf(t, parents{"SECRET": s.secret}, "oauth2:"+s.url+"/oauth/token?client-id=ci&client-secret=env:SECRET&scope=openid&revoke-url="+s.url+"/nowhere")
+	lease, err := m.Resolve(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lease.Revoke(t.Context()); err == nil || errors.Is(err, secret.ErrNotFound) || !s.works(t, lease.Value) {
+		t.Errorf("got %v", err)
 	}
 }
 
