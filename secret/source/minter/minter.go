@@ -103,7 +103,8 @@ type credential struct {
 	askAt, revokeAt      string // where, if the issuer says so
 	unasked, unrevocable bool   // this issuer lacks what others of its kind have
 
-	session *vault.Client               // what Vault made it for, if no other client can end it
+	session *vault.Client               // what Vault made it for, if somebody logged in; nil: any client can end it
+	closed  atomic.Bool                 // the session
 	dead    atomic.Bool                 // which the session has seen
 	close   func(context.Context) error // ends what was needed to make it, after it was revoked; nil: nothing was
 }

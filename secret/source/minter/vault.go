@@ -1,6 +1,7 @@
 package minter
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,11 +32,12 @@ func vaults() []*kind {
 type inVault struct {
 	vault.Flavour
 	lookup, revoke func(id string) web.Call
+	token          bool // it can ask about itself, and end itself, if whoever made it may not
 }
 
 // vaultToken makes child tokens: developer.hashicorp.com/vault/api-docs/auth/token.
 func vaultToken(f vault.Flavour) *kind {
-	v := inVault{f, lookupAccessor, revokeAccessor}
+	v := inVault{f, lookupAccessor, revokeAccessor, true}
 	scheme := f.Scheme + "-token"
 	return &kind{
 		scheme: scheme, form: scheme + ":ROLE?policies=NAME,NAME", what: "a token of " + f.Name,
@@ -59,7 +61,7 @@ func vaultToken(f vault.Flavour) *kind {
 
 // vaultLease has an engine make something, such as a user of a database: developer.hashicorp.com/vault/api-docs/system/leases.
 func vaultLease(f vault.Flavour) *kind {
-	v := inVault{f, lookupLease, revokeLease}
+	v := inVault{f, lookupLease, revokeLease, false}
 	scheme := f.Scheme + "-lease"
 	return &kind{
 		scheme: scheme, form: scheme + ":PATH#FIELD", what: "what an engine of " + f.Name + " makes, such as a user of a database",
@@ -177,7 +179,7 @@ func endOf[T int | int64 | float64](seconds T) time.Time {
 }
 
 // make sends a call that makes something. What a token made ends with that token, so one that was got by logging in is kept until the
-// credential is closed. Of one that was unwrapped there is no second one to revoke with.
+// credential is closed, and revokes and asks: it may be that nobody can log in twice.
 func (v inVault) make(ctx context.Context, o *order, call web.Call) (answer vault.Answer, c *credential, err error) {
 	client, err := v.open(ctx, o)
 	if err != nil {
@@ -187,10 +189,15 @@ func (v inVault) make(ctx context.Context, o *order, call web.Call) (answer vaul
 	if err := client.Do(ctx, call); err != nil {
 		return answer, nil, errors.Join(err, anyway(ctx, client.Close))
 	}
-	c = &credential{close: once(client.Close), with: client.Accessor(), bound: client.Accessor() != ""}
-	if o.Get("unwrap") != "" {
+	c = &credential{with: client.Accessor(), bound: client.Accessor() != ""}
+	if o.Or("auth", "token") != "token" || o.Get("unwrap") != "" {
 		c.session = client
 	}
+	c.close = once(func(ctx context.Context) error {
+		err := client.Close(ctx)
+		c.closed.Store(err == nil)
+		return err
+	})
 	return answer, c, nil
 }
 
@@ -232,25 +239,43 @@ func (o *order) picked(data json.RawMessage) (secret.Value, error) {
 	return value.Value, nil
 }
 
-// do calls Vault with the client that made a credential, if that was kept.
+// do calls Vault with the client that made a credential, if that was kept and is good for it, or else with a new one.
 func (v inVault) do(ctx context.Context, o *order, c *credential, call web.Call) error {
-	client := c.session
-	if client == nil {
-		var err error
-		if client, err = v.open(ctx, o); err != nil {
-			return err
+	var refused error
+	if c.session != nil && !c.closed.Load() {
+		if refused = v.send(ctx, c.session, call); web.StatusOf(refused) != http.StatusForbidden {
+			return refused
 		}
-		defer func() { _ = anyway(ctx, client.Close) }() // it expires
 	}
+	client, err := v.open(ctx, o)
+	if err != nil {
+		return cmp.Or(refused, err)
+	}
+	defer func() { _ = anyway(ctx, client.Close) }() // it expires
+	return v.send(ctx, client, call)
+}
+
+// send reads 400 as a lease or an accessor that is not there.
+func (v inVault) send(ctx context.Context, client *vault.Client, call web.Call) error {
 	call.Method, call.Needs = http.MethodPost, "the capability update on "+call.Path
 	err := client.Do(ctx, call)
-	if web.StatusOf(err) == http.StatusBadRequest { // a lease or an accessor that is not there
+	if web.StatusOf(err) == http.StatusBadRequest {
 		return fmt.Errorf("%w: %w", secret.ErrNotFound, err)
 	}
 	return err
 }
 
-// alive looks something up. What is dead is 400, 403 or 404, by version; without leave to look up it is 403, too, and so unknown.
+// self calls Vault with a token that was made.
+func (v inVault) self(ctx context.Context, o *order, c *credential, method, path string) error {
+	client, err := vault.With(vault.Options{Flavour: v.Flavour, Parts: o.Parts}, c.value)
+	if err != nil {
+		return err
+	}
+	return client.Do(ctx, web.Call{Method: method, Path: path})
+}
+
+// alive looks something up. What is dead is 400, 403 or 404, by version; without leave to look up it is 403, too, and so unknown: then a
+// token is asked whether it knows itself, for which a dead one has no leave either.
 func (v inVault) alive(ctx context.Context, o *order, c *credential) (bool, error) {
 	if c.dead.Load() {
 		return false, nil
@@ -259,12 +284,25 @@ func (v inVault) alive(ctx context.Context, o *order, c *credential) (bool, erro
 	if errors.Is(err, secret.ErrNotFound) {
 		return false, nil
 	}
-	return err == nil, err
+	if err == nil || !v.token {
+		return err == nil, err
+	}
+	switch own := v.self(ctx, o, c, http.MethodGet, "auth/token/lookup-self"); {
+	case own == nil:
+		return true, nil
+	case web.StatusOf(own) == http.StatusForbidden:
+		return false, nil
+	}
+	return false, err
 }
 
-// end asks at once about what only the session can ask about, since that ends next. What ends with a login needs no leave to be revoked.
+// end asks at once about what only the session can ask about, since that ends next. A token ends itself if who made it may not end it. What
+// ends with a login needs no leave to be revoked.
 func (v inVault) end(ctx context.Context, o *order, c *credential) error {
 	err := v.do(ctx, o, c, v.revoke(c.id))
+	if err != nil && v.token && gone(err) != nil && v.self(ctx, o, c, http.MethodPost, "auth/token/revoke-self") == nil {
+		err = nil
+	}
 	if c.bound && web.StatusOf(err) == http.StatusForbidden {
 		err = nil
 	}
@@ -275,15 +313,21 @@ func (v inVault) end(ctx context.Context, o *order, c *credential) error {
 	return err
 }
 
+// reap logs in once, for all that it asks.
 func (v inVault) reap(ctx context.Context, o *order, m secret.Minted) error {
 	if m.ID == "" || m.ID == m.Name {
 		return &secret.ResolveError{Ref: o.ref, Problem: o.kind.scheme + ": " + v.Name + " finds nothing by name", Err: secret.ErrNotRevocable}
 	}
-	err := v.revokeKnown(ctx, o, v.lookup(m.ID), v.revoke(m.ID))
+	client, err := v.open(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = anyway(ctx, client.Close) }() // it expires
+	err = v.revokeKnown(ctx, client, v.lookup(m.ID), v.revoke(m.ID))
 	if m.With == "" {
 		return err
 	}
-	with := v.revokeKnown(ctx, o, lookupAccessor(m.With), revokeAccessor(m.With))
+	with := v.revokeKnown(ctx, client, lookupAccessor(m.With), revokeAccessor(m.With))
 	if gone(err) == nil && !errors.Is(with, secret.ErrNotFound) {
 		return with // what it made ends with it
 	}
@@ -291,9 +335,9 @@ func (v inVault) reap(ctx context.Context, o *order, m secret.Minted) error {
 }
 
 // revokeKnown looks something up first: to revoke what there is not is a success. Not everybody who may revoke may look things up.
-func (v inVault) revokeKnown(ctx context.Context, o *order, lookup, revoke web.Call) error {
-	if err := v.do(ctx, o, &credential{}, lookup); err != nil && web.StatusOf(err) != http.StatusForbidden {
+func (v inVault) revokeKnown(ctx context.Context, client *vault.Client, lookup, revoke web.Call) error {
+	if err := v.send(ctx, client, lookup); err != nil && web.StatusOf(err) != http.StatusForbidden {
 		return err
 	}
-	return v.do(ctx, o, &credential{}, revoke)
+	return v.send(ctx, client, revoke)
 }

@@ -68,21 +68,53 @@ func TestRealVaultTokens(t *testing.T) {
 	}
 }
 
-// TestRealVaultFewGrants mints with a login that may mint and nothing else: what it made ends with it, unless that has no parent.
+// TestRealVaultFewGrants mints with what may mint and nothing else: a token ends itself.
 func TestRealVaultFewGrants(t *testing.T) {
 	v, p := realVault(t)
 	v.Write(t, "sys/policies/acl/mint", map[string]any{"policy": `
 path "auth/token/create" { capabilities = ["update"] }
-path "auth/token/create/orphan" { capabilities = ["update"] }`}, nil)
+path "auth/token/create/*" { capabilities = ["update"] }`}, nil)
 	v.Write(t, "auth/token/roles/orphan", map[string]any{"allowed_policies": "default", "orphan": true}, nil)
+	var made struct {
+		Auth struct {
+			Token string `json:"client_token"`
+		}
+	}
+	v.Write(t, "auth/token/create", map[string]any{"policies": []string{"mint"}}, &made)
+	t.Setenv("VAULT_TOKEN", made.Auth.Token)
 	const login = "auth=approle&role-id=ci&secret-id=env:ID"
-	for ref, want := range map[string]secret.Fate{
-		"vault-token:?policies=default&" + login: secret.Unasked, "vault-token:orphan?" + login: secret.Unrevoked,
+	for _, ref := range []string{
+		"vault-token:?policies=default&ttl=10m", "vault-token:orphan?uses=3",
+		"vault-token:?policies=default&" + login, "vault-token:orphan?" + login,
 	} {
 		m, r := minterOf(t, p, ref)
 		ending, value := endOf(t, m, r, v.Takes)
-		if ending.Fate != want || v.Takes(value) != (want == secret.Unrevoked) {
+		if ending.Fate != secret.Dead || v.Takes(value) {
 			t.Errorf("%s: %s", ref, ending)
+		}
+	}
+}
+
+// TestRealVaultLoginOnce mints with a secret ID that one can log in with once.
+func TestRealVaultLoginOnce(t *testing.T) {
+	v, p := realVault(t)
+	v.Write(t, "auth/approle/role/ci", map[string]any{"token_policies": "mint,default", "secret_id_num_uses": 1}, nil)
+	for _, ref := range []string{"vault-token:?policies=default", "vault-token:ci?uses=1"} {
+		var id struct {
+			Data struct {
+				Secret string `json:"secret_id"`
+			}
+		}
+		v.Write(t, "auth/approle/role/ci/secret-id", nil, &id)
+		p["ID"] = []byte(id.Data.Secret)
+		before := v.Tokens(t)
+		m, r := minterOf(t, p, ref+"&auth=approle&role-id=ci&secret-id=env:ID")
+		ending, value := endOf(t, m, r, func(string) bool { return true })
+		if ending.Fate != secret.Dead || v.Takes(value) {
+			t.Errorf("%s: %s", ref, ending)
+		}
+		if after := v.Tokens(t); after != before {
+			t.Errorf("%s: %d tokens are left of the build", ref, after-before)
 		}
 	}
 }

@@ -81,6 +81,15 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	return c, nil
 }
 
+// With returns a client of a token that is somebody else's: it is not to be closed, which would wipe it.
+func With(o Options, token secret.Value) (*Client, error) {
+	c, err := connect(o)
+	if err == nil {
+		c.use(token)
+	}
+	return c, err
+}
+
 // connect makes a client without a token.
 func connect(o Options) (*Client, error) {
 	c := &Client{api: web.Client{Who: o.Name, Base: o.env("ADDR")}}
