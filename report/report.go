@@ -45,7 +45,7 @@ type Lease struct {
 	Secret  string    `json:"secret"`
 	Lease   string    `json:"lease"` // the names by which it can be found at the issuer
 	Expires time.Time `json:"expires,omitzero"`
-	Fate    string    `json:"fate"`  // revoked and verified dead; revoked, not verified; revoked, still answers; cannot be revoked; could not be revoked
+	Fate    string    `json:"fate"`  // revoked and verified dead; revoked, not verified; revoked, still answers; cannot be revoked; could not be revoked; a credential may have been made
 	Alive   bool      `json:"alive"` // it may still open something
 	Text    string    `json:"-"`     // the fate, with when it ends
 }

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ const (
 	Unrevoked Fate = "could not be revoked"      // this time; reap tries again
 	Unknown   Fate = "not known to the issuer"   // it is gone, or the issuer was asked as somebody else; reap asks again
 	Expired   Fate = "expired"
+
+	Maybe Fate = "a credential may have been made" // the issuer did not answer in time
 )
 
 // Ending tells what became of a lease.
@@ -62,6 +65,10 @@ func (e Ending) String() string {
 	switch {
 	case e.Fate == Dead || e.Fate == Expired:
 		return text
+	case e.Fate == Maybe && errors.Is(e.Err, ErrNotRevocable):
+		return text + ", and nobody can revoke it without its value: it dies when it expires, if it does"
+	case e.Fate == Maybe:
+		return text + ": tightlip reap ends " + cmp.Or(e.Called(), "it")
 	case e.Unsure:
 		return text + ", if it was made at all"
 	case e.Fate == Unasked || e.Fate == Unknown:
@@ -79,6 +86,15 @@ func (e Ending) Alive() bool {
 	}
 	return e.Expires.IsZero() || time.Now().Before(e.Expires)
 }
+
+// unsureError is why there is no lease of a mint that may have made something all the same.
+type unsureError struct {
+	*ResolveError
+	ending Ending
+}
+
+// Unwrap has the error itself found, too.
+func (e *unsureError) Unwrap() error { return e.ResolveError }
 
 // end revokes a lease and asks until it is dead.
 func (l *Lease) end(ctx context.Context, id string, ref Ref) Ending {

@@ -3,9 +3,11 @@ package secret_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tightlip/tightlip/secret"
@@ -77,6 +79,76 @@ func TestDeaf(t *testing.T) {
 			}
 			if err := set.Close(t.Context()); err != nil {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+// slow is a minter whose issuer makes what it was asked for when nobody waits any more, or never.
+type slow struct {
+	deaf
+	made time.Time // the zero time: never
+	reap error     // what it can do about it; nil: end it
+}
+
+func (s *slow) Mint(ctx context.Context, _ secret.Ref, _ string) (*secret.Lease, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (s *slow) Reap(context.Context, secret.Ref, secret.Minted) error {
+	if s.reap != nil || !s.made.IsZero() && time.Now().After(s.made) {
+		return s.reap
+	}
+	return secret.ErrNotFound
+}
+
+// TestMaybeMade interrupts a mint. What may have been made is looked for, and told of if it is not found.
+func TestMaybeMade(t *testing.T) {
+	for name, test := range map[string]struct {
+		made  time.Duration // after it was asked for
+		reap  error
+		want  string // empty: nothing is left
+		waits time.Duration
+		ended int
+	}{
+		"late":            {3 * time.Second, nil, "", 3 * time.Second, 1},
+		"never":           {0, nil, "a credential may have been made: tightlip reap ends tightlip-", 10 * time.Second, 0},
+		"takes its value": {0, secret.ErrNotRevocable, "a credential may have been made, and nobody can revoke it without its value", 0, 1},
+		"no answer":       {0, errors.New("no answer"), "a credential may have been made: tightlip reap ends tightlip-", 0, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			journal, waited := &record{}, ""
+			issuer := &slow{reap: test.reap}
+			if test.made > 0 {
+				issuer.made = time.Now().Add(test.made)
+			}
+			resolver := secret.NewResolver(issuer)
+			resolver.SetJournal(journal)
+			resolver.SetWaiting(func(what string) func() { waited = what; return func() {} })
+			set, err := resolver.ResolveAll(t.Context(), []secret.Spec{{ID: "x", Ref: secret.Ref{Scheme: "deaf", Rest: "x"}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				if _, err := set.Lease(ctx, "x"); !errors.Is(err, context.Canceled) || err.Error() != "secret x: deaf:x: context canceled" {
+					t.Errorf("%s: got %v", name, err)
+				}
+			}()
+			synctest.Wait()
+			cancel()
+			start := time.Now()
+			endings := set.End(ctx)
+			if took := time.Since(start); took < test.waits || took > test.waits+2*time.Second {
+				t.Errorf("%s: the end took %s", name, took)
+			}
+			switch {
+			case test.want == "" && len(endings) > 0, test.want != "" && (len(endings) != 1 || endings[0].ID != "x" || !strings.HasPrefix(endings[0].String(), test.want)):
+				t.Errorf("%s: got %v", name, endings)
+			}
+			if *journal != (record{ended: test.ended}) || waited != "waiting for deaf to tell whether it made a credential" {
+				t.Errorf("%s: a journal of %+v, said %q", name, journal, waited)
 			}
 		})
 	}

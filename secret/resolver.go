@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tightlip/tightlip/internal/suggest"
 )
@@ -15,6 +16,7 @@ type Resolver struct {
 	schemes []string // in the order the sources were given
 	other   func(scheme string) Source
 	journal Journal
+	waiting func(what string) (done func())
 }
 
 // Journal remembers what was minted until it is dead, also if this process is killed.
@@ -45,6 +47,10 @@ func NewResolver(sources ...Source) *Resolver {
 
 // SetJournal has the resolver keep a journal of what it mints. It must be called before the resolver is used.
 func (r *Resolver) SetJournal(j Journal) { r.journal = j }
+
+// SetWaiting has the resolver call f when it begins to wait for an issuer although nobody wants a credential of it any more, and what f returns
+// when that is over. It must be called before the resolver is used.
+func (r *Resolver) SetWaiting(f func(what string) (done func())) { r.waiting = f }
 
 // SetOther has the resolver ask find for the sources of schemes that it has none for, of which there may be none: nil. It must be called
 // before the resolver is used.
@@ -219,10 +225,7 @@ func (r *Resolver) mint(ctx context.Context, minter Minter, ref Ref) (*Lease, er
 		err = errors.Join(ErrEmpty, lease.revoke(ctx))
 	}
 	if err != nil {
-		if errors.Is(err, ErrNotMade) && record != nil {
-			return nil, errors.Join(asResolveError(ref, err), record.Ended())
-		}
-		return nil, unsure(ctx, minter, ref, m, record, asResolveError(ref, err))
+		return nil, r.unmade(ctx, minter, ref, m, record, err)
 	}
 	if record == nil {
 		return lease, nil
@@ -235,19 +238,49 @@ func (r *Resolver) mint(ctx context.Context, minter Minter, ref Ref) (*Lease, er
 	return lease, nil
 }
 
-// unsure takes back what may have been made although the answer was an error, and says so. The record stays: an issuer that is slow may
-// make it after all.
-func unsure(ctx context.Context, minter Minter, ref Ref, m Minted, record Record, cause *ResolveError) error {
+// unmade is the error of a mint that failed. The record ends if there is nothing that reap could do.
+func (r *Resolver) unmade(ctx context.Context, minter Minter, ref Ref, m Minted, record Record, err error) error {
+	cause := asResolveError(ref, err)
 	if record == nil {
 		return cause
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
-	defer cancel()
-	_ = minter.Reap(ctx, ref, m) // reap tries again
-	re := *cause
-	re.Problem = cause.Error() + "; a credential may have been made: tightlip reap ends " + m.Name
-	return &re
+	if errors.Is(err, ErrNotMade) {
+		return errors.Join(cause, record.Ended())
+	}
+	failed := r.takeBack(ctx, minter, ref, m)
+	switch {
+	case failed == nil:
+		return errors.Join(cause, record.Ended())
+	case errors.Is(failed, ErrNotRevocable):
+		failed = errors.Join(failed, record.Ended())
+	}
+	return &unsureError{cause, Ending{Ref: ref, Name: m.Name, Fate: Maybe, Err: failed, Unsure: true}}
 }
+
+// takeBack ends what may have been made although the answer was an error. An issuer that is slow may make it
+// after all: one that does not know it is asked again for a while. Otherwise the record stays, for reap.
+func (r *Resolver) takeBack(ctx context.Context, minter Minter, ref Ref, m Minted) error {
+	if ctx.Err() != nil && r.waiting != nil {
+		defer r.waiting("waiting for " + ref.Scheme + " to tell whether it made a credential")()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unsureTime)
+	defer cancel()
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		err := minter.Reap(ctx, ref, m)
+		if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// unsureTime bounds how long is waited for an issuer that may be about to make what it was asked for. That is less than the end of a build
+// has for all issuers together, so that what it made can be ended there.
+const unsureTime = revokeTimeout
 
 // withID says which secret err is about.
 func withID(err error, id string) error {

@@ -44,6 +44,7 @@ type entry struct {
 
 	// Guarded by Set.mu.
 	leases  []*Lease // all that there were
+	endings []Ending // of what came when the set was closed, or may have been made
 	current *Lease   // nil: there is none that may be used
 	since   time.Time
 	parents []Parent
@@ -165,6 +166,12 @@ func (s *Set) minted(ctx context.Context, id string, e *entry) (*Lease, error) {
 	ctx, used := using(ctx)
 	lease, err := e.mint(ctx)
 	s.uses(id, e, used.parents())
+	if unsure, ok := errors.AsType[*unsureError](err); ok {
+		unsure.ending.ID = id
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		e.endings = append(e.endings, unsure.ending)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +183,7 @@ func (s *Set) minted(ctx context.Context, id string, e *entry) (*Lease, error) {
 	}
 	s.mu.Unlock()
 	if closed {
-		return nil, errors.Join(ErrClosed, lease.revoke(ctx))
+		return nil, s.late(ctx, id, e, lease)
 	}
 	if s.onMint != nil {
 		if err := s.onMint(id, lease.Value); err != nil {
@@ -188,6 +195,18 @@ func (s *Set) minted(ctx context.Context, id string, e *entry) (*Lease, error) {
 	defer s.mu.Unlock()
 	e.current, e.since = lease, start
 	return lease, nil
+}
+
+// late ends a lease that came when the set was closed.
+func (s *Set) late(ctx context.Context, id string, e *entry, lease *Lease) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
+	ending := lease.end(ctx, id, e.ref)
+	lease.wipe()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.endings = append(e.endings, ending)
+	return errors.Join(ErrClosed, ending.Err)
 }
 
 // IDs lists the secrets in the order they were added.
@@ -223,13 +242,7 @@ func (s *Set) Close(ctx context.Context) error {
 	first := false
 	s.end.Do(func() { first = true; s.finish(ctx) })
 	for _, lease := range s.All() {
-		if lease.inUse.Load() {
-			continue
-		}
-		lease.Value.Wipe()
-		if lease.Forget != nil {
-			lease.Forget()
-		}
+		lease.wipe()
 	}
 	for _, p := range s.Parents() {
 		p.Value.Wipe()
@@ -238,11 +251,24 @@ func (s *Set) Close(ctx context.Context) error {
 		return nil
 	}
 	for _, e := range s.endings {
-		if e.Err != nil {
+		if e.Fate == Maybe {
+			errs = append(errs, fmt.Errorf("secret %s: %s", e.ID, e))
+		} else if e.Err != nil {
 			errs = append(errs, fmt.Errorf("secret %s: revoking lease %s: %w", e.ID, e.Lease, e.Err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// wipe forgets the value, unless a call to the issuer goes on that needs it.
+func (l *Lease) wipe() {
+	if l.inUse.Load() {
+		return
+	}
+	l.Value.Wipe()
+	if l.Forget != nil {
+		l.Forget()
+	}
 }
 
 // End ends all leases, at the same time, and tells what became of each that is not for ever. No more are minted. Ending again returns
@@ -260,24 +286,44 @@ func (s *Set) finish(ctx context.Context) {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
-	type ending struct {
-		id    string
-		entry *entry
-		lease *Lease
-		done  Ending
-	}
-	var all []*ending
-	for id, lease := range s.All() {
-		all = append(all, &ending{id: id, entry: s.entry(id), lease: lease})
-	}
+	ids := s.IDs()
+	endings := make([][]Ending, len(ids))
 	var wg sync.WaitGroup
-	for _, e := range all {
-		wg.Go(func() { e.done = e.lease.end(ctx, e.id, e.entry.ref) })
+	for i, id := range ids {
+		wg.Go(func() { endings[i] = s.finished(ctx, id, s.entry(id)) })
 	}
 	wg.Wait()
-	for _, e := range all {
-		if e.entry.mint != nil || e.lease.Revoke != nil || !e.lease.Expires.IsZero() {
-			s.endings = append(s.endings, e.done)
-		}
+	s.endings = slices.Concat(endings...)
+}
+
+// finished ends the leases of an entry, and waits meanwhile for one that is being minted.
+func (s *Set) finished(ctx context.Context, id string, e *entry) []Ending {
+	leases := s.leases(id)
+	endings := make([]Ending, len(leases))
+	var wg sync.WaitGroup
+	for i, lease := range leases {
+		wg.Go(func() { endings[i] = lease.end(ctx, id, e.ref) })
 	}
+	late := s.awaited(ctx, id, e)
+	wg.Wait()
+	if e.mint == nil && leases[0].Revoke == nil && leases[0].Expires.IsZero() {
+		return nil // it is for ever
+	}
+	return append(endings, late...)
+}
+
+// awaited waits for a mint that goes on, and returns what became of what is no lease of the set.
+func (s *Set) awaited(ctx context.Context, id string, e *entry) (endings []Ending) {
+	if e.mint == nil {
+		return nil
+	}
+	select {
+	case e.turn <- struct{}{}:
+		defer func() { <-e.turn }()
+	case <-ctx.Done():
+		endings = []Ending{{ID: id, Ref: e.ref, Fate: Maybe, Unsure: true}}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(endings, e.endings...)
 }

@@ -218,27 +218,31 @@ func TestMintFails(t *testing.T) {
 	}
 }
 
-// A lease that arrives when the build is over is revoked.
+// TestMintedTooLate has a lease arrive when the build is over: its end is waited for, but not for ever.
 func TestMintedTooLate(t *testing.T) {
-	set := secret.NewSet()
-	asked, answer, revoked := make(chan bool), make(chan bool), false
-	if err := set.AddMinted("a", secret.Ref{}, func(context.Context) (*secret.Lease, error) {
-		close(asked)
-		<-answer
-		return &secret.Lease{Value: secret.NewValue([]byte("late")), Revoke: func(context.Context) error { revoked = true; return nil }}, nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	got := make(chan error)
-	go func() {
-		_, err := set.Lease(t.Context(), "a")
-		got <- err
-	}()
-	<-asked
-	set.End(t.Context())
-	close(answer)
-	if err := <-got; !errors.Is(err, secret.ErrClosed) || !revoked {
-		t.Errorf("got %v, revoked: %v", err, revoked)
+	for takes, want := range map[time.Duration]secret.Fate{5 * time.Second: secret.Unasked, time.Minute: secret.Maybe} {
+		synctest.Test(t, func(t *testing.T) {
+			set, revoked := secret.NewSet(), false
+			if err := set.AddMinted("a", secret.Ref{}, func(context.Context) (*secret.Lease, error) {
+				time.Sleep(takes)
+				return &secret.Lease{Value: secret.NewValue([]byte("late")), Revoke: func(context.Context) error { revoked = true; return nil }}, nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			got := make(chan error, 1)
+			go func() {
+				_, err := set.Lease(t.Context(), "a")
+				got <- err
+			}()
+			synctest.Wait()
+			start := time.Now()
+			if endings := set.End(t.Context()); len(endings) != 1 || endings[0].ID != "a" || endings[0].Fate != want || time.Since(start) > 20*time.Second {
+				t.Errorf("got %v after %s", endings, time.Since(start))
+			}
+			if err := <-got; !errors.Is(err, secret.ErrClosed) || !revoked {
+				t.Errorf("got %v, revoked: %v", err, revoked)
+			}
+		})
 	}
 }
 

@@ -45,8 +45,12 @@ func (a *app) minting(cfg *config.Config, stdin bool) *secret.Resolver {
 	dir, _ := os.Getwd() // load has had it
 	a.journal = journal.New(leaseFolder(cfg), dir)
 	r.SetJournal(a.journal)
+	r.SetWaiting(a.waiting)
 	return r
 }
+
+// waiting shows that something takes long, until what it returns is called.
+func (a *app) waiting(what string) (done func()) { return newMeter(a.streams.Err, what).wait() }
 
 // leaseFolder is where the journals of all processes are, or "".
 func leaseFolder(cfg *config.Config) string {
@@ -101,6 +105,6 @@ func (a *app) tools(cfg *config.Config, stdin bool) (build.Tools, error) {
 	meter := newMeter(a.streams.Err, "proving")
 	return build.Tools{
 		In: a.streams.In, Resolver: a.minting(cfg, stdin), Ended: a.showLeases, Cache: cache, StageDir: filepath.Join(cfg.CacheDir, "stage"), StepsDir: filepath.Join(cfg.CacheDir, "steps"),
-		Redacting: a.setRedactor, Waiting: func(what string) func() { return newMeter(a.streams.Err, what).wait() }, Progress: meter.show, Done: meter.clear,
+		Redacting: a.setRedactor, Waiting: a.waiting, Progress: meter.show, Done: meter.clear,
 	}, nil
 }

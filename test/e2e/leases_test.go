@@ -1,14 +1,22 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tightlip/tightlip/internal/enginetest"
 	"github.com/tightlip/tightlip/secret/fake"
@@ -211,6 +219,63 @@ func TestMintedInterrupted(t *testing.T) {
 			t.Errorf("%d tokens live on, with the journals %s:\n%s", i.alive(), i.journals(), r)
 		}
 	})
+}
+
+// lateIssuer makes what it is asked for after a while, also if nobody waits any more. What it returns is closed when it is asked.
+func lateIssuer(t *testing.T, i *issuer, after time.Duration) (asked <-chan struct{}) {
+	t.Helper()
+	to, err := url.Parse(i.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := make(chan struct{})
+	forward := httputil.NewSingleHostReverseProxy(to)
+	forward.ErrorLog = log.New(io.Discard, "", 0)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			close(first)
+			body, _ := io.ReadAll(r.Body)
+			r = r.WithContext(t.Context())
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			time.Sleep(after)
+		}
+		forward.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	i.URL = server.URL
+	return first
+}
+
+// TestMintInterrupted interrupts while the issuer is about to make a credential: it is ended if it is made soon, or else the user is told.
+func TestMintInterrupted(t *testing.T) {
+	enginetest.NeedRoot(t)
+	t.Parallel()
+	for after, left := range map[time.Duration]int{2 * time.Second: 0, 15 * time.Second: 1} {
+		for _, command := range []string{"run", "build"} {
+			t.Run(fmt.Sprint(command, after), func(t *testing.T) {
+				t.Parallel()
+				b := newEmbeddedBox(t)
+				project(b, uses)
+				i := newIssuer(t, b)
+				asked := lateIssuer(t, i, after)
+				args := []string{"run", i.secret() + ",env=TOKEN", "--", "true"}
+				if command == "build" {
+					args = []string{"build", "--engine", "embedded", i.secret(), "-o", "type=oci,dest=out.tar", "."}
+				}
+				r := begin(t, b.Command(enginetest.Binary(t), args...))
+				<-asked
+				if err := r.cmd.Process.Signal(syscall.SIGINT); err != nil {
+					t.Fatal(err)
+				}
+				if code := r.end(); code != 130 || i.alive() > 0 || len(i.journals()) != left {
+					t.Errorf("exit code %d, %d alive, with the journals %s:\n%s", code, i.alive(), i.journals(), r)
+				}
+				if n := strings.Count(r.String(), ": a credential may have been made: tightlip reap ends tightlip-"); n != left {
+					t.Errorf("it is said %d times that something may be left:\n%s", n, r)
+				}
+			})
+		}
+	}
 }
 
 // TestMintedKilled has a build killed, and another at work meanwhile, which reap must leave alone.
