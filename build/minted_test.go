@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tightlip/tightlip/build"
 	"github.com/tightlip/tightlip/image"
@@ -25,6 +26,7 @@ type issuer struct {
 	t      *testing.T
 	grade  secret.Grade
 	deaf   bool // a value works on after it was revoked
+	life   time.Duration
 	down   bool
 	parent string // by which it mints; empty: none
 	values []string
@@ -51,8 +53,14 @@ func (i *issuer) Mint(ctx context.Context, _ secret.Ref, _ string) (*secret.Leas
 	value := string(secrettest.Canary(i.t))
 	i.values = append(i.values, value)
 	i.alive[value] = true
+	var expires time.Time
+	if i.life > 0 {
+		expires = time.Now().Add(i.life)
+		time.AfterFunc(i.life, func() { i.mu.Lock(); defer i.mu.Unlock(); i.alive[value] = i.deaf })
+	}
 	return &secret.Lease{
-		Value: secret.NewValue([]byte(value)), ID: fmt.Sprintf("lease %d", len(i.values)),
+		Expires: expires,
+		Value:   secret.NewValue([]byte(value)), ID: fmt.Sprintf("lease %d", len(i.values)),
 		Revoke: func(context.Context) error { i.mu.Lock(); defer i.mu.Unlock(); i.alive[value] = i.deaf; return nil },
 		Alive:  func(context.Context) (bool, error) { i.mu.Lock(); defer i.mu.Unlock(); return i.alive[value], nil },
 	}, nil
@@ -221,6 +229,17 @@ func TestArgument(t *testing.T) {
 	out, err = mintedRun(t, i, e, argument)
 	if !errors.Is(err, build.ErrNotSpent) || out.Named || !strings.Contains(err.Error(), "revoked, still answers") {
 		t.Errorf("of an issuer that goes on to answer: %v", err)
+	}
+}
+
+// TestArgumentExpired has a step that takes longer than the credential lives. Our clock alone does not give the image a name.
+func TestArgumentExpired(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		e := &folderEngine{files: func(job build.Job) map[string]string { time.Sleep(20 * time.Millisecond); return clean(job) }}
+		out, err := mintedRun(t, &issuer{life: 10 * time.Millisecond, deaf: deaf}, e, argument)
+		if out.Named == deaf || errors.Is(err, build.ErrNotSpent) != deaf || out.Leases[0].Fate == secret.Expired == deaf {
+			t.Errorf("still accepted: %t: got %v, %v", deaf, out.Leases, err)
+		}
 	}
 }
 

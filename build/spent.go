@@ -79,7 +79,7 @@ func (r *Request) spent(secrets []proof.Secret) []proof.Secret {
 // notSpent is why an image gets no name: a secret that was a build argument may still open something.
 func (o *Outcome) notSpent(r *Request) error {
 	for _, e := range o.Leases {
-		if r.argument(e.ID) != "" && e.Fate != secret.Dead {
+		if r.argument(e.ID) != "" && e.Fate != secret.Dead && e.Fate != secret.Expired { // which its issuer has been asked about: see withArguments
 			return fmt.Errorf("%w: the lease of %s (%s): %s", ErrNotSpent, e.ID, e.Lease, e)
 		}
 	}

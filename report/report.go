@@ -45,7 +45,7 @@ type Lease struct {
 	Secret  string    `json:"secret"`
 	Lease   string    `json:"lease"` // the names by which it can be found at the issuer
 	Expires time.Time `json:"expires,omitzero"`
-	Fate    string    `json:"fate"`  // revoked and verified dead; revoked, not verified; revoked, still answers; cannot be revoked; could not be revoked; a credential may have been made
+	Fate    string    `json:"fate"`  // revoked and verified dead; revoked, not verified; revoked, still answers; cannot be revoked; could not be revoked; expired; a credential may have been made
 	Alive   bool      `json:"alive"` // it may still open something
 	Text    string    `json:"-"`     // the fate, with when it ends
 }
@@ -141,8 +141,8 @@ func (r *Report) Text(w io.Writer, prefix string) {
 		if f.Hidden {
 			text += ", deleted later but still in the image"
 		}
-		if r.dead(f.Secret) && !f.Phantom {
-			text += "; it is dead: the credential was revoked"
+		if why := r.dead(f.Secret); why != "" && !f.Phantom {
+			text += "; it is dead: the credential " + why
 		}
 		line("%s", text)
 		if more := len(m) - 1; more > 0 {
@@ -168,10 +168,19 @@ func (r *Report) Text(w io.Writer, prefix string) {
 	line("%s", r.Proof.summary(r.verdict()))
 }
 
-// dead tells whether all leases of a secret are known to open nothing any more.
-func (r *Report) dead(id string) bool {
-	of := func(l Lease) bool { return l.Secret == id }
-	return slices.ContainsFunc(r.Leases, of) && !slices.ContainsFunc(r.Leases, func(l Lease) bool { return of(l) && l.Fate != "revoked and verified dead" })
+// dead is why all leases of a secret are known to open nothing any more, or "".
+func (r *Report) dead(id string) string {
+	deaths := map[string]string{"revoked and verified dead": "was revoked", "expired": "has expired"}
+	why := ""
+	for _, l := range r.Leases {
+		if l.Secret != id {
+			continue
+		}
+		if why = deaths[l.Fate]; why == "" {
+			return ""
+		}
+	}
+	return why
 }
 
 // verdict is what came of the proof, in words.

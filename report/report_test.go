@@ -40,6 +40,25 @@ func TestText(t *testing.T) {
 	}
 }
 
+// TestTextOfTheDead says of what leaked that it is dead if all leases of it are.
+func TestTextOfTheDead(t *testing.T) {
+	for fates, want := range map[string]string{
+		"revoked and verified dead":         "byte 9; it is dead: the credential was revoked\n",
+		"revoked and verified dead/expired": "byte 9; it is dead: the credential has expired\n",
+		"expired/revoked, not verified":     "byte 9\n",
+	} {
+		r := leaked()
+		for fate := range strings.SplitSeq(fates, "/") {
+			r.Leases = append(r.Leases, report.Lease{Secret: "npm", Fate: fate})
+		}
+		var b strings.Builder
+		r.Text(&b, "")
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%s: got:\n%s", fates, b.String())
+		}
+	}
+}
+
 // TestTextIsPrintable: a file may be called anything.
 func TestTextIsPrintable(t *testing.T) {
 	r := leaked()

@@ -28,7 +28,7 @@ const (
 	Lives     Fate = "cannot be revoked"         // it ends when it expires
 	Unrevoked Fate = "could not be revoked"      // this time; reap tries again
 	Unknown   Fate = "not known to the issuer"   // it is gone, or the issuer was asked as somebody else; reap asks again
-	Expired   Fate = "expired"
+	Expired   Fate = "expired"                   // and the issuer refuses it, unless it cannot be asked
 
 	Maybe Fate = "a credential may have been made" // the issuer did not answer in time
 )
@@ -75,17 +75,17 @@ func (e Ending) String() string {
 		return text
 	case e.Expires.IsZero():
 		return text + ", and does not expire"
+	case past(e.Expires):
+		return text + ", should have died at " + e.Expires.UTC().Format(time.RFC3339)
 	}
 	return text + ", dies at " + e.Expires.UTC().Format(time.RFC3339)
 }
 
 // Alive tells whether the value may still open something.
-func (e Ending) Alive() bool {
-	if e.Fate == Dead || e.Fate == Expired {
-		return false
-	}
-	return e.Expires.IsZero() || time.Now().Before(e.Expires)
-}
+func (e Ending) Alive() bool { return e.Fate != Dead && e.Fate != Expired }
+
+// past tells whether something has expired by our clock.
+func past(expires time.Time) bool { return !expires.IsZero() && !time.Now().Before(expires) }
 
 // unsureError is why there is no lease of a mint that may have made something all the same.
 type unsureError struct {
@@ -100,7 +100,14 @@ func (e *unsureError) Unwrap() error { return e.ResolveError }
 func (l *Lease) end(ctx context.Context, id string, ref Ref) Ending {
 	e := Ending{ID: id, Ref: ref, Name: l.name, Lease: l.ID, Expires: l.Expires}
 	e.Fate, e.Err = l.fate(ctx)
-	if l.ended != nil && (e.Fate == Dead || e.Fate == Unasked || e.Fate == Lives) { // nothing is left for reap to try
+	if e.Fate != Dead && e.Fate != Answers && l.expired(ctx) {
+		e.Fate, e.Err = Expired, nil
+	}
+	switch e.Fate {
+	case Unrevoked, Answers: // something is left for reap to try
+		return e
+	}
+	if l.ended != nil {
 		e.Err = errors.Join(e.Err, l.ended())
 	}
 	return e
@@ -133,6 +140,17 @@ func (l *Lease) answers(ctx context.Context) bool {
 	defer cancel()
 	alive, err := l.ask(ctx)
 	return err == nil && alive
+}
+
+// expired tells whether the lease is past its end. If the issuer can be asked, our clock alone does not tell.
+func (l *Lease) expired(ctx context.Context) bool {
+	if !past(l.Expires) || l.Alive == nil {
+		return past(l.Expires)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	alive, err := l.ask(ctx)
+	return err == nil && !alive
 }
 
 func (l *Lease) ask(ctx context.Context) (alive bool, err error) {

@@ -157,6 +157,19 @@ func TestFates(t *testing.T) {
 		{"asking hangs", &mint{}, func(l *secret.Lease) { l.Alive = hangs }, "revoked, not verified", true},
 		{"no way to revoke", &mint{life: time.Hour}, func(l *secret.Lease) { l.Revoke = nil }, "cannot be revoked, dies at 2000-01-01T01:00:00Z", true},
 		{"it turns out", &mint{life: time.Hour}, func(l *secret.Lease) { l.Revoke = none }, "cannot be revoked, dies at 2000-01-01T01:00:00Z", true},
+		{"expired", &mint{life: time.Second}, func(l *secret.Lease) { l.Revoke, l.Alive = nil, nil }, "expired", false},
+		{"expired, and refused", &mint{life: time.Second}, func(l *secret.Lease) {
+			l.Alive = func(context.Context) (bool, error) { return false, nil }
+		}, "expired", false},
+		{"expired, and nobody may revoke it", &mint{life: time.Second}, func(l *secret.Lease) {
+			l.Revoke, l.Alive = fails, func(context.Context) (bool, error) { return false, nil }
+		}, "expired", false},
+		{"expired, and revoked", &mint{life: time.Second}, nil, "revoked and verified dead", false},
+		{"expired for us", &mint{life: time.Second, dies: 1e6}, nil, "revoked, still answers, should have died at 2000-01-01T00:00:01Z", true},
+		{"expired for us, and nobody may revoke it", &mint{life: time.Second, dies: 1e6}, func(l *secret.Lease) { l.Revoke = fails }, "could not be revoked: the issuer is down, should have died at 2000-01-01T00:00:01Z", true},
+		{"expired, and asking fails", &mint{life: time.Second}, func(l *secret.Lease) {
+			l.Alive = func(context.Context) (bool, error) { return false, errors.New("no answer") }
+		}, "revoked, not verified", true},
 		{"revoking fails", &mint{life: time.Hour}, func(l *secret.Lease) { l.Revoke = fails }, "could not be revoked: the issuer is down, dies at 2000-01-01T01:00:00Z", true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -174,6 +187,7 @@ func TestFates(t *testing.T) {
 			if _, err := set.Lease(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
+			time.Sleep(tt.mint.life % time.Minute) // the short ones expire
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel() // as when the build is interrupted
 			start := time.Now()

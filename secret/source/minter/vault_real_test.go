@@ -119,6 +119,23 @@ func TestRealVaultLoginOnce(t *testing.T) {
 	}
 }
 
+// TestRealVaultExpired has a token expire that its maker may not revoke, and that one too.
+func TestRealVaultExpired(t *testing.T) {
+	v, p := realVault(t)
+	var made struct {
+		Auth struct {
+			Token string `json:"client_token"`
+		}
+	}
+	v.Write(t, "auth/token/create", map[string]any{"policies": []string{"mint"}, "ttl": "12s"}, &made)
+	t.Setenv("VAULT_TOKEN", made.Auth.Token)
+	m, r := minterOf(t, p, "vault-token:?policies=mint&ttl=10s")
+	ending, value := endOf(t, m, r, func(value string) bool { defer time.Sleep(13 * time.Second); return v.Takes(value) })
+	if ending.Fate != secret.Expired || v.Takes(value) {
+		t.Errorf("got %s", ending)
+	}
+}
+
 // TestRealVaultUnwrapped mints with what can be unwrapped once: what it takes to revoke is kept.
 func TestRealVaultUnwrapped(t *testing.T) {
 	v, p := realVault(t)
