@@ -55,7 +55,7 @@ type Minter interface {
 
 	// Reap ends a credential that an earlier process made and could not revoke. The error wraps ErrNotRevocable if that takes
 	// the value, which nobody has any more, and ErrNotFound if the issuer knows no such credential: it is gone, or the issuer is
-	// another one or asked as somebody else.
+	// another one or asked as somebody else. So what it knew the first time and not the second is dead.
 	Reap(ctx context.Context, ref Ref, m Minted) error
 }
 

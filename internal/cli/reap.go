@@ -63,11 +63,13 @@ func (a *app) runReap(ctx context.Context, o *reapOptions) error {
 	return errors.Join(err, lerr)
 }
 
-// unreaped is why a lease may be alive although somebody can end it.
+// unreaped is why a lease may be alive that somebody can end, or that does not end on its own.
 func unreaped(e secret.Ending) error {
 	switch {
 	case e.Fate == secret.Unrevoked:
 		return fmt.Errorf("lease %s of %s could not be revoked: %w", e.Called(), e.Ref, e.Err)
+	case e.Fate == secret.Lives && e.Expires.IsZero() && !e.Unsure:
+		return usageError(fmt.Errorf("lease %s of %s %s", e.Called(), e.Ref, e), "delete it at the issuer, then tightlip reap --forget")
 	case e.Fate == secret.Unknown && !e.Unsure:
 		return usageError(fmt.Errorf("lease %s of %s is %s, who was asked at the server and with the credentials that the environment names now", e.Called(), e.Ref, e.Fate),
 			"if the build had others, set them and reap again; if it was revoked by hand, tightlip reap --forget")

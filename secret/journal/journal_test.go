@@ -22,6 +22,7 @@ type issuer struct {
 	value  []byte
 	alive  map[string]bool
 	down   error
+	deaf   bool // it revokes what it does not know
 	seen   func()
 	mu     sync.Mutex // leases are reaped at the same time
 	reaped []secret.Minted
@@ -50,8 +51,14 @@ func (i *issuer) Reap(_ context.Context, _ secret.Ref, m secret.Minted) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.reaped = append(i.reaped, m)
+	if i.down != nil {
+		return i.down
+	}
+	if !i.alive[m.Name] && !i.deaf {
+		return secret.ErrNotFound
+	}
 	delete(i.alive, m.Name)
-	return i.down
+	return nil
 }
 
 var ref = secret.Ref{Scheme: "issuer", Rest: "x"}
@@ -147,7 +154,7 @@ func TestReap(t *testing.T) {
 	}
 	i.down = nil
 	got, err = journal.Reap(t.Context(), folder, false, sources)
-	if err != nil || len(got) != 2 || got[0].Fate != secret.Unasked || len(files(t, folder)) > 0 || len(i.alive) > 0 {
+	if err != nil || len(got) != 2 || got[0].Fate != secret.Dead || len(files(t, folder)) > 0 || len(i.alive) > 0 {
 		t.Fatalf("got %v, %v, and left are %q", got, err, files(t, folder))
 	}
 	if m := i.reaped[0]; m.ID != "id of "+m.Name || m.Expires.IsZero() {
@@ -171,7 +178,7 @@ func TestReapOfAnyPrefix(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(folder, "x.jsonl"), []byte(data[:n]), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		i.reaped = nil
+		i.reaped, i.alive = nil, map[string]bool{} // it is not made yet, or known to somebody else
 		_, err := journal.Reap(t.Context(), folder, false, func(string, string) (secret.Minter, bool) { return i, true })
 		want := n > first // what the issuer may still be about to make is looked for again
 		if err != nil || len(i.reaped) == 1 != want || len(files(t, folder)) > 0 != want {
@@ -184,37 +191,52 @@ func TestReapOfAnyPrefix(t *testing.T) {
 	}
 }
 
-// TestReapKeepsWhatIsNotKnown has the issuer not know what it made, as another server or account would not.
-func TestReapKeepsWhatIsNotKnown(t *testing.T) {
+// TestReapFates has issuers that do not know what they made, as another server or account would not, and that revoke nothing.
+func TestReapFates(t *testing.T) {
 	minted := `{"lease":1,"state":"minted","id":"i","with":"w","expires":%q,"time":"2026-01-01T00:00:00Z"}`
+	const ever = time.Duration(-1)
+	failed := errors.New("needs the capability")
 	for name, test := range map[string]struct {
+		says  error
 		began time.Duration // ago
-		ends  time.Duration // from now; 0: it is not known whether it was made
-		want  secret.Fate
+		ends  time.Duration // from now; 0: it is not known whether it was made; ever: it lives for ever
+		want  string
 		kept  bool
 	}{
-		"alive":                {time.Hour, time.Hour, secret.Unknown, true},
-		"expired just now":     {time.Hour, -time.Minute, secret.Expired, false},
-		"maybe made":           {time.Hour, 0, secret.Unknown, true},
-		"maybe made, long ago": {48 * time.Hour, 0, secret.Unknown, false},
+		"alive":                     {secret.ErrNotFound, time.Hour, time.Hour, "not known to the issuer", true},
+		"expired just now":          {secret.ErrNotFound, time.Hour, -time.Minute, "expired", false},
+		"maybe made":                {secret.ErrNotFound, time.Hour, 0, "not known to the issuer, if it was made at all", true},
+		"maybe made, long ago":      {secret.ErrNotFound, 48 * time.Hour, 0, "not known to the issuer, if it was made at all", false},
+		"revoked, and not asked":    {nil, time.Hour, ever, "revoked, not verified", false},
+		"refused":                   {failed, time.Hour, ever, "could not be revoked: needs the capability, and does not expire", true},
+		"refused, expired just now": {failed, time.Hour, -time.Minute, "expired", true}, // by our clock
+		"refused, expired":          {failed, time.Hour, -2 * time.Hour, "expired", false},
+		"not revocable, for ever":   {secret.ErrNotRevocable, time.Hour, ever, "cannot be revoked, and does not expire", true},
+		"not revocable, maybe made": {secret.ErrNotRevocable, time.Hour, 0, "cannot be revoked, if it was made at all", false},
+		"not revocable, expired":    {secret.ErrNotRevocable, time.Hour, -time.Minute, "expired", false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			folder := t.TempDir()
 			text := fmt.Sprintf(`{"lease":1,"state":"minting","reference":"issuer:x","name":"n","time":%q}`, time.Now().Add(-test.began).Format(time.RFC3339))
-			if test.ends != 0 {
+			switch test.ends {
+			case 0:
+			case ever:
+				text += "\n" + fmt.Sprintf(minted, "0001-01-01T00:00:00Z")
+			default:
 				text += "\n" + fmt.Sprintf(minted, time.Now().Add(test.ends).Format(time.RFC3339))
 			}
 			if err := os.WriteFile(filepath.Join(folder, "x.jsonl"), []byte(text+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			i := &issuer{down: secret.ErrNotFound}
+			i := &issuer{down: test.says, deaf: true, alive: map[string]bool{}}
 			sources := func(string, string) (secret.Minter, bool) { return i, true }
 			got, err := journal.Reap(t.Context(), folder, false, sources)
-			if err != nil || len(got) != 1 || got[0].Fate != test.want || got[0].Unsure != (test.ends == 0) || len(files(t, folder)) > 0 != test.kept {
+			if err != nil || len(got) != 1 || got[0].String() != test.want || got[0].Unsure != (test.ends == 0) || len(files(t, folder)) > 0 != test.kept {
 				t.Fatalf("got %v, %v, and left are %q", got, err, files(t, folder))
 			}
-			if m := i.reaped[0]; test.ends != 0 && (m.ID != "i" || m.With != "w") {
-				t.Errorf("reaped %+v", m)
+			if len(i.reaped) > 0 && test.ends != 0 && (i.reaped[0].ID != "i" || i.reaped[0].With != "w") {
+				t.Errorf("reaped %+v", i.reaped[0])
 			}
 			if _, err := journal.Reap(t.Context(), folder, true, sources); err != nil || len(files(t, folder)) > 0 {
 				t.Errorf("it is not forgotten: %v, %q", err, files(t, folder))

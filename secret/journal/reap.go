@@ -62,23 +62,26 @@ func reap(ctx context.Context, name string, forget bool, sources Sources) ([]sec
 	}
 	var errs []error
 	for i, l := range leases {
-		if forget || l.done(endings[i].Fate) || time.Since(l.Time) > keep {
+		if forget || l.done(endings[i]) || time.Since(l.Time) > keep {
 			errs = append(errs, (&record{j, l.Lease}).Ended())
 		}
 	}
 	return endings, errors.Join(append(errs, j.Close())...)
 }
 
-// done tells whether nothing is left to be tried.
-func (l line) done(fate secret.Fate) bool {
-	unsure := l.State == minting
-	switch fate {
+// done tells whether nothing is left to be tried, or to be told.
+func (l line) done(e secret.Ending) bool {
+	switch e.Fate {
 	case secret.Unrevoked:
 		return false
 	case secret.Unknown: // it was never made, or another account or server than this one has it
-		return unsure && time.Since(l.Time) > patience
+		return e.Unsure && time.Since(l.Time) > patience
 	case secret.Unasked:
-		return !unsure || time.Since(l.Time) > slowest
+		return !e.Unsure || time.Since(l.Time) > slowest
+	case secret.Lives: // for ever, as far as anybody knows
+		return e.Unsure || !l.Expires.IsZero()
+	case secret.Expired: // by our clock, which may be wrong, and nobody else's
+		return e.Err == nil || time.Since(l.Expires) > skew
 	}
 	return true
 }
@@ -102,10 +105,13 @@ func endAll(ctx context.Context, leases []line, sources Sources) []secret.Ending
 	return endings
 }
 
-// perFile bounds how long is waited for the issuers of one process's leases. skew is how far an issuer's clock may be behind ours.
+// perFile bounds how long is waited for the issuers of one process's leases, verifyTime how long for one to hear of a revocation. skew is how
+// far an issuer's clock may be behind ours.
 const (
-	perFile = 20 * time.Second
-	skew    = time.Hour
+	perFile    = 20 * time.Second
+	verifyTime = 6 * time.Second
+	firstPause = 100 * time.Millisecond
+	skew       = time.Hour
 )
 
 // end ends one lease, unless time has.
@@ -114,32 +120,50 @@ func (l line) end(ctx context.Context, sources Sources) secret.Ending {
 	e := secret.Ending{Ref: ref, Name: l.Name, Lease: l.ID, Expires: l.Expires, Fate: secret.Unrevoked, Err: err, Unsure: l.State == minting}
 	ref.Dir = l.Dir
 	minter, ok := sources(ref.Scheme, l.Dir)
+	past := !l.Expires.IsZero() && time.Now().After(l.Expires)
 	switch {
 	case err != nil:
-	case !l.Expires.IsZero() && time.Since(l.Expires) > skew:
+	case past && time.Since(l.Expires) > skew:
 		e.Fate = secret.Expired
 	case !ok:
 		e.Err = fmt.Errorf("this tightlip does not mint %s", ref.Scheme)
 	default:
-		e.Err = minter.Reap(ctx, ref, secret.Minted{Name: l.Name, ID: l.ID, With: l.With, Expires: l.Expires})
-		e.Fate = l.fateOf(e.Err)
-		if e.Fate != secret.Unrevoked {
-			e.Err = nil
-		}
+		e.Fate, e.Err = revoke(ctx, minter, ref, secret.Minted{Name: l.Name, ID: l.ID, With: l.With, Expires: l.Expires})
+	}
+	if past && (e.Fate == secret.Unrevoked || e.Fate == secret.Unknown || e.Fate == secret.Lives) {
+		e.Fate = secret.Expired
 	}
 	return e
 }
 
-func (l line) fateOf(err error) secret.Fate {
-	switch {
-	case err == nil:
-		return secret.Unasked
-	case errors.Is(err, secret.ErrNotFound) && !l.Expires.IsZero() && time.Now().After(l.Expires):
-		return secret.Expired
+// revoke reaps until the issuer does not know the lease any more: who knew it once can tell that it is dead. The error is why it may not be.
+func revoke(ctx context.Context, minter secret.Minter, ref secret.Ref, m secret.Minted) (secret.Fate, error) {
+	switch err := minter.Reap(ctx, ref, m); {
 	case errors.Is(err, secret.ErrNotFound):
-		return secret.Unknown
+		return secret.Unknown, nil
 	case errors.Is(err, secret.ErrNotRevocable):
-		return secret.Lives
+		return secret.Lives, nil
+	case err != nil:
+		return secret.Unrevoked, err
 	}
-	return secret.Unrevoked
+	ctx, cancel := context.WithTimeout(ctx, verifyTime)
+	defer cancel()
+	for pause := firstPause; ; pause *= 2 {
+		if err := minter.Reap(ctx, ref, m); err != nil {
+			return verified(err), nil
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return secret.Unasked, nil
+		}
+	}
+}
+
+// verified reads what an issuer says of a lease that it has just revoked.
+func verified(err error) secret.Fate {
+	if errors.Is(err, secret.ErrNotFound) {
+		return secret.Dead
+	}
+	return secret.Unasked
 }

@@ -303,7 +303,7 @@ func TestMintedKilled(t *testing.T) {
 	}
 	reap := b.Tightlip("reap")
 	wantCode(t, reap, 0)
-	wantText(t, reap.Stdout, "lease tightlip-", ", 1 of gitea:", ": revoked, not verified")
+	wantText(t, reap.Stdout, "lease tightlip-", ", 1 of gitea:", ": revoked and verified dead")
 	if i.alive() != 1 || len(i.journals()) != 1 {
 		t.Errorf("%d tokens are alive, with the journals %s:\n%s", i.alive(), i.journals(), reap.All())
 	}
