@@ -394,7 +394,10 @@ func (m *minter) grant(ref secret.Ref) string {
 			parents = append(parents, key+"="+o.Get(key))
 		}
 	}
-	if len(parents) == 0 {
+	switch {
+	case len(parents) == 0 && len(m.kind.variables) > 0:
+		return "check that the token or login that it asks with has not expired meanwhile, and may do this"
+	case len(parents) == 0:
 		return ""
 	}
 	return fmt.Sprintf("check that %s is valid and may do this", strings.Join(parents, " and "))

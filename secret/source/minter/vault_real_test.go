@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,6 +137,31 @@ func TestRealVaultExpired(t *testing.T) {
 	}
 }
 
+// TestRealVaultRefusals has a parent that has expired, and one that may not: they are told apart.
+func TestRealVaultRefusals(t *testing.T) {
+	v, p := realVault(t)
+	for ttl, want := range map[string]string{
+		"1s": "vault-token: making a credential: Vault answered 403 Forbidden: the token has expired, was revoked, or never was one",
+		"1m": "vault-token: making a credential: Vault answered 403 Forbidden: needs the capability update on auth/token/create",
+	} {
+		var made struct {
+			Auth struct {
+				Token string `json:"client_token"`
+			}
+		}
+		v.Write(t, "auth/token/create", map[string]any{"policies": []string{"default"}, "ttl": ttl}, &made)
+		t.Setenv("VAULT_TOKEN", made.Auth.Token)
+		if ttl == "1s" {
+			enginetest.Eventually(t, 10*time.Second, "the token has expired", func() bool { return !v.Takes(made.Auth.Token) })
+		}
+		m, r := minterOf(t, p, "vault-token:?policies=default")
+		_, err := m.Mint(t.Context(), r, "tightlip-x")
+		if re, ok := errors.AsType[*secret.ResolveError](err); !ok || err.Error() != want || !strings.Contains(re.Hint(), "has not expired meanwhile, and may do this") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 // TestRealVaultUnwrapped mints with what can be unwrapped once: what it takes to revoke is kept.
 func TestRealVaultUnwrapped(t *testing.T) {
 	v, p := realVault(t)
@@ -150,6 +176,10 @@ func TestRealVaultUnwrapped(t *testing.T) {
 		ending, value := endOf(t, m, r, v.Takes)
 		if ending.Fate != secret.Dead || v.Takes(value) {
 			t.Errorf("%s: %s", ref, ending)
+		}
+		_, err := m.Mint(t.Context(), r, "tightlip-x")
+		if re, ok := errors.AsType[*secret.ResolveError](err); !ok || !strings.Contains(re.Hint(), "neither you nor another secret of this build did") {
+			t.Errorf("%s, unwrapped again: %v", ref, err)
 		}
 	}
 }

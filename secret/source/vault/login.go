@@ -171,7 +171,7 @@ func (c *Client) unwrap(ctx context.Context, wrapping secret.Value) (answer Answ
 	err = c.Do(ctx, web.Call{Method: http.MethodPost, Path: "sys/wrapping/unwrap", Once: true, Into: &answer})
 	if status := web.StatusOf(err); status >= 400 && status < 500 {
 		re := secret.Prerequisite("unwrapping the token", err)
-		re.Try = "wrap a new one: each can be unwrapped once, and if you did not, somebody else did"
+		re.Try = "wrap a new one for each secret that unwraps one: each can be unwrapped once, and if neither you nor another secret of this build did, somebody else did"
 		return answer, re
 	}
 	return answer, err

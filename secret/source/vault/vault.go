@@ -2,6 +2,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -92,7 +93,7 @@ func With(o Options, token secret.Value) (*Client, error) {
 
 // connect makes a client without a token.
 func connect(o Options) (*Client, error) {
-	c := &Client{api: web.Client{Who: o.Name, Base: o.env("ADDR")}}
+	c := &Client{api: web.Client{Who: o.Name, Base: o.env("ADDR"), Means: means}}
 	if c.api.Base == "" {
 		return nil, &secret.ResolveError{Problem: "the address of " + o.Name + " is not set", Try: "export " + o.Prefixes[0] + "ADDR=https://HOST:8200"}
 	}
@@ -161,7 +162,21 @@ type Auth struct {
 // Do sends a call, whose path is without /v1.
 func (c *Client) Do(ctx context.Context, call web.Call) error {
 	call.Path = "/v1/" + call.Path
-	return c.api.Do(ctx, call)
+	err := c.api.Do(ctx, call)
+	if e, ok := errors.AsType[*web.Error](err); ok && e.Why == invalidToken {
+		e.Needs = "" // which may well be granted
+	}
+	return err
+}
+
+const invalidToken = "the token has expired, was revoked, or never was one"
+
+// means tells a token that there is not from one that may not do something: both are 403. Not all versions tell.
+func means(status int, body []byte) (meant int, name string) {
+	if status == http.StatusForbidden && bytes.Contains(body, []byte(`* invalid token\n`)) {
+		return status, invalidToken
+	}
+	return 0, ""
 }
 
 // Read is a GET of a path that is not escaped, such as kv/data/ci.
