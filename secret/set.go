@@ -241,11 +241,14 @@ func (s *Set) Close(ctx context.Context) error {
 	var errs []error
 	first := false
 	s.end.Do(func() { first = true; s.finish(ctx) })
+	inUse := false
 	for _, lease := range s.All() {
-		lease.wipe()
+		inUse = !lease.wipe() || inUse
 	}
 	for _, p := range s.Parents() {
-		p.Value.Wipe()
+		if !inUse {
+			p.Value.Wipe()
+		}
 	}
 	if !first {
 		return nil
@@ -261,14 +264,15 @@ func (s *Set) Close(ctx context.Context) error {
 }
 
 // wipe forgets the value, unless a call to the issuer goes on that needs it.
-func (l *Lease) wipe() {
+func (l *Lease) wipe() (wiped bool) {
 	if l.inUse.Load() {
-		return
+		return false
 	}
 	l.Value.Wipe()
 	if l.Forget != nil {
 		l.Forget()
 	}
+	return true
 }
 
 // End ends all leases, at the same time, and tells what became of each that is not for ever. No more are minted. Ending again returns

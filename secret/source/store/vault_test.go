@@ -158,7 +158,7 @@ func TestVaultTokens(t *testing.T) {
 		"namespace= wins":  {with: func(t *testing.T, v *fake.Vault) { v.Namespace = "team"; t.Setenv("VAULT_NAMESPACE", "x") }, rest: "?namespace=team"},
 		"wrong namespace":  {with: func(t *testing.T, v *fake.Vault) { v.Namespace = "team" }, want: "403"},
 		"wrapped token":    {with: func(t *testing.T, v *fake.Vault) { wrapToken(t, v) }, rest: "?unwrap=token"},
-		"unwrapped before": {with: func(t *testing.T, v *fake.Vault) { wrapToken(t, v); t.Setenv("VAULT_TOKEN", v.Root) }, rest: "?unwrap=token", want: "if you did not, somebody else did"},
+		"unwrapped before": {with: func(t *testing.T, v *fake.Vault) { wrapToken(t, v); t.Setenv("VAULT_TOKEN", v.Root) }, rest: "?unwrap=token", want: "each can be unwrapped once"},
 		"wrapped secret ID": {with: func(t *testing.T, v *fake.Vault) {
 			approle(t, v)
 			t.Setenv("FOR_APPROLE", v.Wrap(map[string]any{"data": map[string]string{"secret_id": os.Getenv("FOR_APPROLE")}}))
