@@ -48,6 +48,9 @@ func (f *brokerFlags) apply(cfg *config.Config, r *build.Request) error {
 		if len(s.Broker) == 0 {
 			continue
 		}
+		if err := cfg.MayUse(config.UseBroker, s.Uses); err != nil {
+			return err
+		}
 		if err := addRoutes(cfg, r, s.ID, s.Broker...); err != nil {
 			return err
 		}
@@ -79,6 +82,9 @@ func (f *brokerFlags) apply(cfg *config.Config, r *build.Request) error {
 	if !any && (f.seal || len(f.pass) > 0) {
 		return usageError(errors.New("--seal and --broker-pass are for secrets that steps use through the broker, and there is none"), "--broker npm=https://npm.corp.example:bearer")
 	}
+	if any {
+		return cfg.MayUse(config.UseBroker, cfg.PassUses)
+	}
 	return nil
 }
 
@@ -102,6 +108,9 @@ func (f *brokerFlags) agents(cfg *config.Config, r *build.Request) error {
 		r.SSHPolicy[a.ID] = a.Settings
 		if a.Secret == "" || r.Rehearse || !hasAgent(r, a.ID) {
 			continue
+		}
+		if err := cfg.MayUse(config.UseAgent, a.Uses); err != nil {
+			return err
 		}
 		if err := addRoutes(cfg, r, a.Secret); err != nil { // the secret itself, if no flag gave it
 			return err

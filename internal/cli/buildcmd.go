@@ -61,8 +61,8 @@ A secret is docker's --secret, or comes from a reference:
 
 What "tightlip sources" calls minted is made when a step first asks for it, and revoked when the build is over.
 
-With --broker, or broker: in tightlip.yaml, steps use a secret at the origins that are named and never have it: they find a phantom, and
-their requests get the credential on the way (docs/broker.md).
+With --broker, or broker: in a tightlip.yaml that you trust ("tightlip trust"), steps use a secret at the origins that are named and never
+have it: they find a phantom, and their requests get the credential on the way (docs/broker.md).
 
 Exit codes: 0 built, proven and named; 3 a secret, or the phantom of one, is in the image; 2 not everything could be searched, or the command
 line is wrong; 1 the build failed; 130 interrupted. Except with 0, nothing has a name, or the last lines say what has one: a second

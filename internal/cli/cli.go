@@ -108,7 +108,7 @@ without any of them is tagged, loaded or pushed.`,
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.global.config, "config", "", "the project's `file`, instead of the tightlip.yaml above the working directory")
-	flags.StringSliceVar(&a.global.allowSource, "allow-source", nil, "`schemes` that the project's file may use for secrets, such as cmd")
+	flags.StringSliceVar(&a.global.allowSource, "allow-source", nil, "`schemes` that the project's file may use for secrets, such as cmd; broker, ssh, build-arg: what it may use them for")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(err, cmd.CommandPath()+" --help lists the flags")
 	})

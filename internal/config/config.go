@@ -36,10 +36,11 @@ type Config struct {
 	CacheDir    string        // absolute; empty if there is no home directory
 	StateDir    string        // absolute; empty if there is no home directory
 	KeepEnv     []string      // variables that programs get although they look like credentials: names, or beginnings of names with a *
-	Allow       []string      // schemes that references of the project's file may have besides the harmless ones
+	Allow       []string      // schemes that references of the project's file may have besides the harmless ones, and words of uses
 	Secrets     []Secret      // those of the user's file, then those of the project's; the latter replace the former
 
 	BrokerPass []gate.Origin // what the broker may reach without a credential
+	PassUses   []Use         // of these
 	Agents     []Agent       // what SSH agents may sign for
 	userFile   string
 	project    *project               // nil: there is none
@@ -56,6 +57,7 @@ type Secret struct {
 	Broker          []gate.Route
 	Seal            bool   // steps with it have no network but the broker
 	Argument        string // the build argument that brings it to the build; empty: steps mount it
+	Uses            []Use  // what the file has it used for; MayUse says whether it may
 	Origin          Origin
 }
 
@@ -63,6 +65,7 @@ type Secret struct {
 type Agent struct {
 	ID string
 	sshagent.Settings
+	Uses   []Use
 	Origin Origin
 }
 
@@ -239,6 +242,7 @@ func (l *loader) file(path string, kind Kind, mustExist bool) {
 		l.apply(v.setting, v.text, v.origin)
 	}
 	l.config.BrokerPass = append(l.config.BrokerPass, parsed.pass...)
+	l.config.PassUses = append(l.config.PassUses, parsed.passUses...)
 	for _, a := range parsed.agents {
 		l.addAgent(a, filepath.Dir(path))
 	}

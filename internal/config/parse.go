@@ -15,10 +15,11 @@ import (
 
 // parsed is what a file says.
 type parsed struct {
-	values  []value
-	secrets []Secret
-	pass    []gate.Origin
-	agents  []Agent
+	values   []value
+	secrets  []Secret
+	pass     []gate.Origin
+	passUses []Use
+	agents   []Agent
 }
 
 type value struct {
@@ -162,7 +163,7 @@ func (p *parser) secretsSection(node *yaml.Node) {
 // secret reads one entry.
 func (p *parser) secret(id string, key, node *yaml.Node) Secret {
 	s := Secret{ID: id, Origin: p.at(key)}
-	deliver := ""
+	deliver, deliverAt := "", Origin{}
 	p.mapping(node, "secret "+id, []string{"from", "rebuild", "waive", "broker", "seal", "deliver", "arg"}, func(name string, key, v *yaml.Node) {
 		switch name {
 		case "from":
@@ -173,7 +174,7 @@ func (p *parser) secret(id string, key, node *yaml.Node) Secret {
 				p.fail(v, "rebuild must be on-change", "")
 			}
 		case "deliver":
-			deliver = v.Value
+			deliver, deliverAt = v.Value, p.at(v)
 			if v.Kind != yaml.ScalarNode || v.Value != secret.DeliverMount && v.Value != secret.DeliverArgument {
 				p.fail(v, "deliver must be mount or build-arg", "")
 			}
@@ -191,6 +192,9 @@ func (p *parser) secret(id string, key, node *yaml.Node) Secret {
 			var err error
 			s.Broker, err = gate.DecodeRoutes(id, v)
 			p.policyErrors(v, err)
+			if len(s.Broker) > 0 {
+				s.Uses = append(s.Uses, brokerUse(id, s.Broker, p.at(v)))
+			}
 		case "seal":
 			s.Seal = v.Value == "true"
 			if v.Kind != yaml.ScalarNode || v.ShortTag() != "!!bool" {
@@ -201,6 +205,7 @@ func (p *parser) secret(id string, key, node *yaml.Node) Secret {
 	switch {
 	case deliver == secret.DeliverArgument:
 		s.Argument = cmp.Or(s.Argument, id)
+		s.Uses = append(s.Uses, argumentUse(id, s.Argument, deliverAt))
 	case s.Argument != "":
 		p.fail(key, "arg is for deliver: build-arg", "")
 	}
@@ -227,13 +232,16 @@ func (p *parser) brokerSection(node *yaml.Node) {
 		var err error
 		p.pass, err = gate.DecodeOrigins(v)
 		p.policyErrors(v, err)
+		if len(p.pass) > 0 {
+			p.passUses = append(p.passUses, passUse(p.pass, p.at(v)))
+		}
 	})
 }
 
 // sshSection reads what SSH agents may sign for.
 func (p *parser) sshSection(node *yaml.Node) {
 	p.mapping(node, "ssh", nil, func(id string, key, v *yaml.Node) {
-		a := Agent{ID: id, Origin: p.at(key)}
+		a, secretAt := Agent{ID: id, Origin: p.at(key)}, Origin{}
 		p.mapping(v, "the SSH agent "+id, []string{"allow", "known-hosts", "keys", "secret"}, func(name string, _, v *yaml.Node) {
 			list := p.words(name, v)
 			switch name {
@@ -248,9 +256,12 @@ func (p *parser) sshSection(node *yaml.Node) {
 					p.fail(v, "secret must be the id of one", "")
 					return
 				}
-				a.Secret = list[0]
+				a.Secret, secretAt = list[0], p.at(v)
 			}
 		})
+		if a.Secret != "" {
+			a.Uses = append(a.Uses, agentUse(a, secretAt))
+		}
 		p.agents = append(p.agents, a)
 	})
 }

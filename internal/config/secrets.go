@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/tightlip/tightlip/secret"
@@ -20,11 +19,17 @@ func (c *Config) Secret(id string) (s Secret, ok bool) {
 // the entry for its id does, else BuildKit's rule (see [secret.DefaultRef]; lookup is os.LookupEnv in earnest).
 //
 // An entry of the project's file may point to files, variables and descriptors. Any other scheme runs a command or
-// reaches the network, and is an [*Error] unless the user allowed the scheme or trusts the file.
+// reaches the network, and is an [*Error] unless the user allowed the scheme or trusts the file. So is one that makes the secret a build
+// argument if the flag does not.
 func (c *Config) Complete(spec secret.Spec, lookup func(string) (string, bool)) (secret.Spec, error) {
 	entry, _ := c.Secret(spec.ID)
 	spec.RebuildOnChange = spec.RebuildOnChange || entry.RebuildOnChange
-	spec.Argument = cmp.Or(spec.Argument, entry.Argument)
+	if spec.Argument == "" {
+		if err := c.MayUse(UseArgument, entry.Uses); err != nil {
+			return secret.Spec{}, err
+		}
+		spec.Argument = entry.Argument
+	}
 	switch {
 	case !spec.Ref.IsZero():
 		return spec, nil
@@ -52,8 +57,12 @@ func (c *Config) allowed(s Secret) error {
 	return &Error{
 		Origin:  s.Origin,
 		Problem: "secret " + s.ID + " comes from " + s.Ref.String() + ", and a project's file may not use " + scheme + ": on its own",
-		Try:     "tightlip trust, once you have read the file; or " + allowHint(scheme, c.userFile),
+		Try:     trustHint(scheme, c.userFile),
 	}
+}
+
+func trustHint(word, userFile string) string {
+	return "tightlip trust, once you have read the file; or " + allowHint(word, userFile)
 }
 
 func allowHint(scheme, userFile string) string {

@@ -68,7 +68,7 @@ var settings = []*setting{
 	},
 	{
 		name: "allowed sources", flag: "allow-source", env: "TIGHTLIP_ALLOW", key: "allow", userOnly: true,
-		meaning: "schemes the project's file may use, such as cmd",
+		meaning: "schemes the project's file may use, such as cmd; and broker, ssh, build-arg",
 		set: func(c *Config, text string) (err error) {
 			c.Allow, err = parseSchemes(text)
 			return err

@@ -49,7 +49,8 @@ func (c *Config) Trusted() bool {
 	return err == nil
 }
 
-// Trust lets the project's file, as it is now, run commands and reach hosts for its secrets. Any change of it ends that.
+// Trust lets the project's file, as it is now, run commands and reach hosts for its secrets, and use these as it says. Any change of it
+// ends that.
 func (c *Config) Trust() error {
 	mark := c.mark()
 	if mark == "" {
@@ -70,17 +71,12 @@ func (c *Config) Distrust() error {
 	return err
 }
 
-// NeedsTrust lists the secrets of the project's file that it may get only if it is trusted, or if their schemes are allowed.
-func (c *Config) NeedsTrust() []Secret {
-	return slices.DeleteFunc(slices.Clone(c.Secrets), func(s Secret) bool {
-		return s.Origin.Kind != FromProject || s.Ref.IsZero() || c.refused(s.Ref) == ""
-	})
-}
-
 // refused is the first scheme in a reference that not any project's file may use, or "". Within a reference to an issuer, what is not of
 // a known scheme is no reference, such as the permission contents:read.
 func (c *Config) refused(ref secret.Ref) string {
-	may := func(scheme string) bool { return slices.Contains(harmless, scheme) || slices.Contains(c.Allow, scheme) }
+	may := func(scheme string) bool {
+		return slices.Contains(harmless, scheme) || slices.Contains(c.Allow, scheme) && !slices.Contains(useWords, scheme)
+	}
 	if !may(ref.Scheme) {
 		return ref.Scheme
 	}

@@ -37,7 +37,7 @@ func TestTrust(t *testing.T) {
 	}
 	write(`"cmd:pass show npm"`)
 	c := loadIn(t, dir)
-	if err := complete(c); err == nil || !strings.Contains(err.Error(), "may not use cmd: on its own") || len(c.NeedsTrust()) != 1 {
+	if err := complete(c); err == nil || !strings.Contains(err.Error(), "may not use cmd: on its own") || len(c.Wants()) != 1 {
 		t.Fatalf("got %v", err)
 	}
 	if err := c.Trust(); err != nil {

@@ -107,6 +107,13 @@ func TestBroker(t *testing.T) {
 			t.Cleanup(func() { b.Docker("rmi", "-f", "brokered") })
 		}
 		r := b.Tightlip(args...)
+		wantCode(t, r, 2)
+		wantText(t, r.Stderr, "tightlip.yaml:3:38: steps use secret npm at "+o.URL+", which a project's file may not decide on its own", "hint: tightlip trust")
+		if got := o.paths(); len(got) > 0 {
+			t.Errorf("without trust, the origin was asked for %q", got)
+		}
+		wantCode(t, b.Tightlip("trust"), 0)
+		r = b.Tightlip(args...)
 		wantCode(t, r, 0)
 		enginetest.NoTraces(t, "the output", r.All(), value)
 		wantText(t, r.Stderr, "tightlip.yaml lets steps use npm (env:NPM_TOKEN) at "+o.URL+"\n", o.URL+": 4 allowed with npm", "proven")
@@ -475,7 +482,7 @@ func TestBrokerDoor(t *testing.T) {
 			}
 		}
 	}()
-	r := b.Tightlip("build", "--engine", "embedded", "--progress", "plain", "-o", "type=tar,dest=out.tar", "--audit", "audit.jsonl", ".")
+	r := b.Tightlip("build", "--engine", "embedded", "--progress", "plain", "--allow-source", "broker", "-o", "type=tar,dest=out.tar", "--audit", "audit.jsonl", ".")
 	wantCode(t, r, 0)
 	wantText(t, r.Stderr, o.URL+": 2 allowed with npm", "waiting for 127.0.0.1:"+port)
 	if text := string(readFile(t, filepath.Join(b.Work, "audit.jsonl"))); strings.Contains(text, "stolen") {
@@ -502,6 +509,6 @@ func TestBrokerPorts(t *testing.T) {
 	r := inside(`"$1" broker --policy policy.yaml --secret id=npm,env=NPM_TOKEN --env-file env & for i in $(seq 100); do test -e env && break; sleep 0.1; done; cat env; kill $!; wait`)
 	wantCode(t, r, 0)
 	wantText(t, r.Stdout, "@127.0.0.1:40000\n")
-	r = inside(`timeout 60 "$1" build --engine embedded --progress plain -o type=tar,dest=out.tar .`)
+	r = inside(`timeout 60 "$1" build --engine embedded --progress plain --allow-source broker -o type=tar,dest=out.tar .`)
 	wantCode(t, r, 0)
 }

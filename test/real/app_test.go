@@ -191,7 +191,7 @@ func (s *servers) mintedAgent(t *testing.T, e engine) {
 	b.Write("agent/known_hosts", s.knownHosts(t))
 	b.Write("agent/Dockerfile", fmt.Appendf(nil, "FROM acme-base\nCOPY known_hosts /root/.ssh/known_hosts\n"+
 		"RUN --mount=type=ssh,required=true ssh-add -l | grep -c CERT && git ls-remote ssh://root@%s%s HEAD\n", s.ssh, filepath.Join(s.dir, "git/repo.git")))
-	r := b.Tightlip(slices.Concat([]string{"build", "--engine", e.name, "--progress", "plain", "--no-cache", "--allow-source", "ssh-cert", "-t", "agent", "--ssh", "default"}, e.flags, []string{"agent"})...)
+	r := b.Tightlip(slices.Concat([]string{"build", "--engine", e.name, "--progress", "plain", "--no-cache", "--allow-source", "ssh-cert,ssh", "-t", "agent", "--ssh", "default"}, e.flags, []string{"agent"})...)
 	if r.Code != 0 || !strings.Contains(r.Stderr, "lease of host (tightlip-") || !strings.Contains(r.Stderr, "proven: host nowhere in the image") {
 		t.Errorf("exit code %d:\n%s", r.Code, r.All())
 	}

@@ -54,7 +54,7 @@ func TestClientSettings(t *testing.T) {
 			if e.prepare != nil {
 				e.prepare(t, b, base)
 			}
-			args := slices.Concat([]string{"build", "--engine", e.name, "--progress", "plain", "-t", "app", "--secret", "id=npmrc,src=secrets/npmrc",
+			args := slices.Concat([]string{"build", "--engine", e.name, "--progress", "plain", "--allow-source", "broker", "-t", "app", "--secret", "id=npmrc,src=secrets/npmrc",
 				"--secret", "id=netrc,src=secrets/netrc", "--secret", "id=git,src=secrets/git"}, e.flags, []string{"context"})
 			if r := b.Tightlip(args...); r.Code != 0 {
 				t.Fatalf("without the broker: exit code %d:\n%s", r.Code, r.All())
@@ -158,7 +158,7 @@ func TestJVMSettings(t *testing.T) {
 	command(t, b.Work, jlink, "--add-modules", "java.se,jdk.crypto.ec,jdk.unsupported", "--strip-debug", "--output", "jre")
 	build := func(route string) enginetest.Result {
 		b.Write("tightlip.yaml", fmt.Appendf(nil, "version: 1\nsecrets:\n  maven: {from: \"file:secrets/maven\", broker: [{origin: \"https://maven.corp.example\", attach: basic, user: ci, connect: \"%s\"%s}]}\n", p.https, route))
-		return b.Tightlip("build", "--engine", "embedded", "--progress", "plain", "--no-cache", "--build-context", "acme-base=oci-layout://base:latest", "--build-context", "jre=jre",
+		return b.Tightlip("build", "--engine", "embedded", "--progress", "plain", "--allow-source", "broker", "--no-cache", "--build-context", "acme-base=oci-layout://base:latest", "--build-context", "jre=jre",
 			"--build-context", "maven=maven", "-t", "app", "-o", "type=docker,dest=app.tar", "context")
 	}
 	b.Env["SSL_CERT_FILE"] = p.ca
