@@ -1,6 +1,7 @@
 package build_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,23 +23,36 @@ import (
 
 // issuer mints. It is here to see what Run does when; real issuers have tests of their own.
 type issuer struct {
-	steps  string // notes of proven steps
-	t      *testing.T
-	grade  secret.Grade
-	deaf   bool // a value works on after it was revoked
-	life   time.Duration
-	down   bool
-	parent string // by which it mints; empty: none
-	values []string
-	mu     sync.Mutex // leases end at the same time
-	alive  map[string]bool
+	steps       string // notes of proven steps
+	t           *testing.T
+	grade       secret.Grade
+	deaf        bool          // a value works on after it was revoked
+	life        time.Duration // 0: ten minutes
+	down        bool
+	unrevocable bool
+	parent      string // by which it mints; empty: none
+	values      []string
+	mu          sync.Mutex // leases end at the same time
+	alive       map[string]bool
 }
 
 func (*issuer) Scheme() string         { return "issuer" }
 func (*issuer) Check(secret.Ref) error { return nil }
 
 func (i *issuer) About() secret.About {
-	return secret.About{Mint: &secret.MintAbout{Grade: i.grade, Revoke: "yes"}, Variables: []string{"ISSUER_TOKEN"}}
+	about := secret.MintAbout{Grade: i.grade, Revoke: "yes", Takes: "narrow"}
+	if i.unrevocable {
+		about.Revoke = ""
+	}
+	return secret.About{Mint: &about, Variables: []string{"ISSUER_TOKEN"}}
+}
+
+// Grade implements secret.Graded.
+func (i *issuer) Grade(ref secret.Ref) secret.Grade {
+	if ref.Rest == "wide" {
+		return secret.GradeB
+	}
+	return i.grade
 }
 
 func (i *issuer) Resolve(ctx context.Context, ref secret.Ref) (*secret.Lease, error) {
@@ -53,13 +67,10 @@ func (i *issuer) Mint(ctx context.Context, _ secret.Ref, _ string) (*secret.Leas
 	value := string(secrettest.Canary(i.t))
 	i.values = append(i.values, value)
 	i.alive[value] = true
-	var expires time.Time
-	if i.life > 0 {
-		expires = time.Now().Add(i.life)
-		time.AfterFunc(i.life, func() { i.mu.Lock(); defer i.mu.Unlock(); i.alive[value] = i.deaf })
-	}
+	life := cmp.Or(i.life, 10*time.Minute)
+	time.AfterFunc(life, func() { i.mu.Lock(); defer i.mu.Unlock(); i.alive[value] = i.deaf })
 	return &secret.Lease{
-		Expires: expires,
+		Expires: time.Now().Add(life),
 		Value:   secret.NewValue([]byte(value)), ID: fmt.Sprintf("lease %d", len(i.values)),
 		Revoke: func(context.Context) error { i.mu.Lock(); defer i.mu.Unlock(); i.alive[value] = i.deaf; return nil },
 		Alive:  func(context.Context) (bool, error) { i.mu.Lock(); defer i.mu.Unlock(); return i.alive[value], nil },
@@ -265,8 +276,27 @@ func TestArgumentWaivesOnlyItself(t *testing.T) {
 func TestArgumentRefused(t *testing.T) {
 	e := &folderEngine{files: clean}
 	_, err := mintedRun(t, &issuer{grade: secret.GradeB}, e, argument)
-	if usage := (*build.UsageError)(nil); !errors.As(err, &usage) || !strings.Contains(err.Error(), "that takes grade A") {
+	if usage := (*build.UsageError)(nil); !errors.As(err, &usage) || !strings.Contains(err.Error(), "of the grade B cannot be a build argument: that takes grade A") {
 		t.Errorf("of grade B: %v", err)
+	}
+	_, err = mintedRun(t, &issuer{unrevocable: true}, e, argument)
+	if usage := (*build.UsageError)(nil); !errors.As(err, &usage) || !strings.Contains(err.Error(), "what issuer: makes lives until it expires, since nobody can revoke it") {
+		t.Errorf("of what cannot be revoked: %v", err)
+	}
+	long := &issuer{life: 24 * time.Hour}
+	_, err = mintedRun(t, long, e, argument)
+	if usage := (*build.UsageError)(nil); !errors.As(err, &usage) || !strings.Contains(err.Error(), "it lives for more than an hour") {
+		t.Errorf("of what lives for a day: %v", err)
+	}
+	for _, alive := range long.alive {
+		if alive {
+			t.Error("what was refused is still alive")
+		}
+	}
+	_, err = mintedRun(t, &issuer{}, e, func(r *build.Request) { argument(r); r.Secrets[0].Ref.Rest = "wide" })
+	if usage := (*build.UsageError)(nil); !errors.As(err, &usage) ||
+		!strings.Contains(err.Error(), "of the grade B cannot be a build argument: that takes grade A, with a life of an hour or less and narrow") {
+		t.Errorf("of a reference that asks for all there is: %v", err)
 	}
 	setCanary(t)
 	_, err = run(t, e, argument)

@@ -154,7 +154,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if job.Request, err = job.Request.withArguments(ctx, set); err != nil {
+	if job.Request, err = job.Request.withArguments(ctx, set, t.Resolver); err != nil {
 		return nil, err
 	}
 	job.Handoff.forBuilder = forBuilder(&job, dockerfile)

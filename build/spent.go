@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tightlip/tightlip/internal/lazy"
 	"github.com/tightlip/tightlip/proof"
@@ -37,8 +38,10 @@ func (r *Request) checkArguments(from *secret.Resolver) error {
 		switch {
 		case !ok || about.Mint == nil:
 			return usage("mount it: RUN --mount=type=secret,id="+s.ID, "secret %s is not minted for this build, and a build argument stays in the image: deliver: build-arg is for what is dead when the build ends", s.ID)
-		case about.Mint.Grade != secret.GradeA || about.Mint.Revoke == "":
-			return usage("mount it: RUN --mount=type=secret,id="+s.ID, "secret %s of the grade %s cannot be a build argument: that takes grade A, and revoking it", s.ID, about.Mint.Grade)
+		case about.Mint.Revoke == "":
+			return usage("mount it: RUN --mount=type=secret,id="+s.ID, "secret %s cannot be a build argument: what %s: makes lives until it expires, since nobody can revoke it", s.ID, s.Ref.Scheme)
+		case from.Grade(s.Ref) != secret.GradeA:
+			return tooMuch(s, about.Mint, from.Grade(s.Ref))
 		case !argumentName().MatchString(s.Argument) || strings.HasPrefix(s.Argument, "BUILDKIT_"):
 			return usage("arg=NAME of an ARG in the Dockerfile", "%s, the build argument of secret %s, is no name of the Dockerfile's own", s.Argument, s.ID)
 		case len(s.Broker) > 0:
@@ -48,8 +51,26 @@ func (r *Request) checkArguments(from *secret.Resolver) error {
 	return nil
 }
 
+// tooMuch says what keeps a reference from being of grade A.
+func tooMuch(s Secret, about *secret.MintAbout, grade secret.Grade) error {
+	text := ""
+	if about.Grade == secret.GradeA {
+		text = ", with a life of an hour or less"
+		if about.Takes != "" {
+			text += " and " + about.Takes
+		}
+	}
+	return usage("mount it: RUN --mount=type=secret,id="+s.ID, "secret %s of the grade %s cannot be a build argument: that takes grade A%s", s.ID, grade, text)
+}
+
+// longLived tells whether an issuer gave something a longer life than it must have.
+func longLived(lease *secret.Lease, about *secret.MintAbout) bool {
+	const skew = time.Minute
+	return lease.Expires.IsZero() || time.Until(lease.Expires) > max(secret.ShortLife, about.Least)+skew
+}
+
 // withArguments mints the secrets that are build arguments. What it returns goes to the engine alone: it holds their values.
-func (r *Request) withArguments(ctx context.Context, set *secret.Set) (*Request, error) {
+func (r *Request) withArguments(ctx context.Context, set *secret.Set, from *secret.Resolver) (*Request, error) {
 	c := *r
 	c.BuildArg = slices.Clone(r.BuildArg)
 	for _, s := range r.Secrets {
@@ -62,6 +83,9 @@ func (r *Request) withArguments(ctx context.Context, set *secret.Set) (*Request,
 		}
 		if !r.Rehearse && (lease.Revoke == nil || lease.Alive == nil) {
 			return nil, usage("mount it: RUN --mount=type=secret,id="+s.ID, "secret %s cannot be a build argument: nobody can tell when it is dead", s.ID)
+		}
+		if about, ok := from.About(s.Ref.Scheme); ok && !r.Rehearse && longLived(lease, about.Mint) {
+			return nil, usage("ask for less, with ttl= or at the issuer; or mount it: RUN --mount=type=secret,id="+s.ID, "secret %s cannot be a build argument: it lives for more than an hour", s.ID)
 		}
 		c.BuildArg = append(c.BuildArg, s.Argument+"="+string(lease.Value.Open()))
 	}

@@ -20,6 +20,8 @@ type MintAbout struct {
 	Default time.Duration // the life unless asked for; 0: it does not expire
 	Narrow  string        // by which keys it can be narrowed, and to what
 	Revoke  string        // how it is revoked, and whether a crash leaves it to reap; empty: it cannot be
+	Life    string        // who decides the life if no reference does: "the role's"; empty: Default is the life
+	Takes   string        // what a reference must say to be of the grade; empty: all are
 }
 
 // Described is implemented by sources that say what they are.
@@ -27,10 +29,31 @@ type Described interface {
 	About() About
 }
 
+// Graded is implemented by minters whose references are not all of the grade that their About has.
+type Graded interface {
+	// Grade is that of what a reference makes. It reaches nothing.
+	Grade(ref Ref) Grade
+}
+
+// Grade is that of what a reference makes; empty: its source mints nothing.
+func (r *Resolver) Grade(ref Ref) Grade {
+	about, _ := r.About(ref.Scheme)
+	if g, ok := r.source(ref.Scheme).(Graded); ok {
+		return g.Grade(ref)
+	}
+	if about.Mint == nil {
+		return ""
+	}
+	return about.Mint.Grade
+}
+
+// ShortLife is what grades call short.
+const ShortLife = time.Hour
+
 // Grade says how little a leaked credential is worth, at best.
 type Grade string
 
-// The grades. Short is an hour or less.
+// The grades.
 const (
 	GradeA Grade = "A" // short or revoked at once, and narrow
 	GradeB Grade = "B" // short or revoked at once, for all that the parent may do

@@ -14,9 +14,6 @@ import (
 	"github.com/tightlip/tightlip/secret/source/provider"
 )
 
-// longBuild is how long a credential should live at most if it cannot be revoked: builds take less.
-const longBuild = time.Hour
-
 // issuers is a life that nobody can ask for.
 const issuers = "the issuer's"
 
@@ -32,6 +29,7 @@ type sourceRow struct {
 	Narrow  string `json:"narrow,omitempty"`
 	Revoke  string `json:"revoke,omitempty"`
 	Warning string `json:"warning,omitempty"`
+	Takes   string `json:"takes,omitempty"` // what a reference must say to be of the grade
 }
 
 func (a *app) sourcesCommand() *cobra.Command {
@@ -72,9 +70,9 @@ func sourceRows(sources []secret.Source) []sourceRow {
 			row.Form, row.What = about.Form, about.What
 			if m := about.Mint; m != nil {
 				row.Minted, row.Grade, row.Narrow, row.Revoke = true, string(m.Grade), m.Narrow, m.Revoke
-				row.Least, row.Default, row.Warning = life(m.Least), life(m.Default), warning(m)
+				row.Least, row.Default, row.Warning, row.Takes = life(m.Least), cmp.Or(m.Life, life(m.Default)), warning(m), m.Takes
 				if m.Least == 0 && m.Default > 0 {
-					row.Least = issuers
+					row.Least = cmp.Or(m.Life, issuers)
 				}
 			}
 		}
@@ -104,7 +102,7 @@ func warning(m *secret.MintAbout) string {
 		return ""
 	case m.Default == 0:
 		return "does not expire and cannot be revoked"
-	case m.Default > longBuild:
+	case m.Default > secret.ShortLife:
 		return "outlives the build by default, and cannot be revoked"
 	}
 	return ""
@@ -125,8 +123,17 @@ func (r sourceRow) print(w io.Writer) {
 	line("is", r.What)
 	line("lives", lives)
 	line("narrowed", r.Narrow)
+	line("needs", r.needs())
 	line("revoked", cmp.Or(r.Revoke, "no: it ends when it expires"))
 	line("warning:", r.Warning)
+}
+
+// needs is what a reference must say to be of the grade.
+func (r sourceRow) needs() string {
+	if r.Takes == "" {
+		return ""
+	}
+	return r.Takes + ", for grade " + r.Grade
 }
 
 func (a *app) printSources(rows []sourceRow) error {

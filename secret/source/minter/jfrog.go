@@ -21,8 +21,10 @@ var jfrog = &kind{
 	about: secret.MintAbout{
 		Grade: secret.GradeA, Least: time.Minute, Default: 15 * time.Minute,
 		Narrow: "scope= to groups, or to a user's own rights",
+		Takes:  "scope= to less than all that a user or an administrator may do",
 		Revoke: "by its ID, or by its description, which is its name; reap revokes what a crash leaves",
 	},
+	grade:   gradeOfJFrog,
 	path:    "the address of the platform",
 	needs:   []string{"token", "scope"},
 	keys:    []string{"username", "audience"},

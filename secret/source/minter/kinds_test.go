@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tightlip/tightlip/secret"
 )
@@ -40,12 +39,9 @@ func TestKinds(t *testing.T) {
 			}
 		}
 		// Grades are about the best that can be asked for: see secret.Grade.
-		short := about.Least != 0 && about.Least <= secretShort || about.Default != 0 && about.Default <= secretShort || about.Revoke != ""
+		short := about.Least != 0 && about.Least <= secret.ShortLife || about.Default != 0 && about.Default <= secret.ShortLife || about.Revoke != ""
 		if (about.Grade == secret.GradeA || about.Grade == secret.GradeB) != short {
 			t.Errorf("%s: the grade is %s", k.scheme, about.Grade)
 		}
 	}
 }
-
-// secretShort is what grades call short.
-const secretShort = time.Hour

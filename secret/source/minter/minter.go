@@ -58,6 +58,8 @@ type kind struct {
 	longest time.Duration // that can be asked for; 0: there is no bound
 	fields  []string      // what may follow the #; none: nothing
 
+	// grade is that of an order, if it may be worse than the kind's; nil: none is but by its life.
+	grade func(o *order) secret.Grade
 	// check finds what is wrong with an order and what all kinds check does not find. It has no parents and reaches nothing.
 	check func(o *order) error
 	// mint makes a credential that lives no longer than asked for. One that comes with an error is ended.

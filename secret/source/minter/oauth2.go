@@ -23,6 +23,7 @@ var oauth2 = &kind{
 	what:    "an access token for an OAuth client itself",
 	example: "oauth2:https://login.corp.example/token?client-id=ci&client-secret=env:CLIENT_SECRET&scope=packages.read&issuer=https://login.corp.example",
 	about:   oauth2About,
+	grade:   gradeOfOAuth2,
 	path:    "the URL of the token endpoint",
 	needs:   []string{"client-id", "client-secret"},
 	keys:    oauth2Keys,
@@ -42,6 +43,7 @@ var tokenExchange = &kind{
 	what:    "an access token for another token, such as the CI's",
 	example: "token-exchange:https://login.corp.example/token?client-id=ci&client-secret=env:CLIENT_SECRET&subject=env:ID_TOKEN&subject-type=id_token&audience=packages&scope=packages.read&issuer=https://login.corp.example",
 	about:   oauth2About,
+	grade:   gradeOfOAuth2,
 	path:    "the URL of the token endpoint",
 	needs:   []string{"subject"},
 	keys:    append([]string{"client-id", "client-secret", "subject-type", "requested-type", "actor", "actor-type"}, oauth2Keys...),
@@ -55,7 +57,8 @@ var tokenExchange = &kind{
 var oauth2Keys = []string{"scope", "audience", "resource", "auth", "issuer", "revoke-url", "introspect-url"}
 
 var oauth2About = secret.MintAbout{
-	Grade: secret.GradeA, Default: time.Hour, // unless the issuer says otherwise: it is not asked
+	Grade: secret.GradeA, Default: time.Hour, Life: "the issuer's",
+	Takes:  "one of scope=, audience= and resource=, and revoke-url= or issuer=",
 	Narrow: "scope=, audience= and resource=, as far as the issuer heeds them",
 	Revoke: "with its value (RFC 7009), if revoke-url= or what issuer= publishes says where; not by reap",
 }

@@ -46,11 +46,13 @@ func vaultToken(f vault.Flavour) *kind {
 			Grade: secret.GradeA, Least: 10 * time.Second, Default: 15 * time.Minute,
 			Narrow: "policies= and the role, to some of the parent's; uses= to a number of requests",
 			Revoke: "by its accessor; reap can if that is known",
+			Takes:  "policies= without root, or a role",
 		},
 		variables: f.Variables(),
 		keys:      append(vault.Keys(), "policies", "uses"),
 		life:      "ttl",
 		longest:   day,
+		grade:     gradeOfVault,
 		check:     func(o *order) error { return o.checkVault(f) },
 		mint:      v.mintToken,
 		alive:     v.alive,
@@ -67,7 +69,7 @@ func vaultLease(f vault.Flavour) *kind {
 		scheme: scheme, form: scheme + ":PATH#FIELD", what: "what an engine of " + f.Name + " makes, such as a user of a database",
 		example: scheme + ":database/creds/ci#password",
 		about: secret.MintAbout{
-			Grade: secret.GradeA, Default: time.Hour, // unless the role says otherwise
+			Grade: secret.GradeA, Default: time.Hour, Life: "the role's",
 			Narrow: "the engine's role",
 			Revoke: "by its lease; reap can if that is known",
 		},
