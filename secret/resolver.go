@@ -124,6 +124,9 @@ func (r *Resolver) find(ref Ref) (Source, error) {
 	return nil, err
 }
 
+// longestScheme is what is quoted of an unknown one: a longer one may be a value in the wrong place.
+const longestScheme = 20
+
 // CheckScheme returns a [*SyntaxError] that wraps ErrUnknownScheme unless the scheme of ref is one of known.
 func CheckScheme(ref Ref, known []string) error {
 	var forms []string
@@ -137,7 +140,11 @@ func CheckScheme(ref Ref, known []string) error {
 	if n := suggest.Nearest(ref.Scheme, known); n != "" {
 		try = "did you mean " + n + ":? " + try
 	}
-	return &SyntaxError{Problem: "the reference has an unknown scheme", Try: try, Err: ErrUnknownScheme}
+	problem := "the reference has an unknown scheme"
+	if len(ref.Scheme) <= longestScheme {
+		problem += ", " + ref.Scheme + ":"
+	}
+	return &SyntaxError{Problem: problem, Try: try, Err: ErrUnknownScheme}
 }
 
 // Resolve resolves ref with the source for its scheme.

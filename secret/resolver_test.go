@@ -144,7 +144,7 @@ func TestResolveAllFails(t *testing.T) {
 	if set != nil || revoked != 1 {
 		t.Errorf("got the set %v, revoked %d leases, want 1", set, revoked)
 	}
-	want := "secret one: a:gone: looking up a:gone: not found\nsecret two: is given twice\nsecret three: the reference has an unknown scheme"
+	want := "secret one: a:gone: looking up a:gone: not found\nsecret two: is given twice\nsecret three: the reference has an unknown scheme, b:"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -40,7 +40,7 @@ Exit codes: 0 nothing is left; 2 something could not be removed, such as that of
 }
 
 func (a *app) runReap(ctx context.Context, o *reapOptions) error {
-	cfg, err := a.load(map[string]string{})
+	cfg, err := a.loadOwn()
 	if err != nil {
 		return err
 	}

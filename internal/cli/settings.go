@@ -17,9 +17,27 @@ import (
 
 // load merges flags, environment and files. The flags are those that were given.
 func (a *app) load(flags map[string]string) (*config.Config, error) {
-	dir, err := os.Getwd()
+	o, err := a.configOptions(flags)
 	if err != nil {
 		return nil, err
+	}
+	return config.Load(o)
+}
+
+// loadOwn is load without the project's file.
+func (a *app) loadOwn() (*config.Config, error) {
+	o, err := a.configOptions(map[string]string{})
+	if err != nil {
+		return nil, err
+	}
+	o.NoProject = true
+	return config.Load(o)
+}
+
+func (a *app) configOptions(flags map[string]string) (config.Options, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return config.Options{}, err
 	}
 	if a.global.config != "" {
 		flags["config"] = a.global.config
@@ -27,7 +45,7 @@ func (a *app) load(flags map[string]string) (*config.Config, error) {
 	if len(a.global.allowSource) > 0 {
 		flags["allow-source"] = strings.Join(a.global.allowSource, ",")
 	}
-	return config.Load(config.Options{Dir: dir, Environ: os.Environ(), Flags: flags, Check: a.resolver(false).Check})
+	return config.Options{Dir: dir, Environ: os.Environ(), Flags: flags, Check: a.resolver(false).Check}, nil
 }
 
 // resolver knows all sources. Without stdin, - finds nothing and commands cannot read what is meant for the build.

@@ -58,6 +58,7 @@ type Secret struct {
 	Seal            bool   // steps with it have no network but the broker
 	Argument        string // the build argument that brings it to the build; empty: steps mount it
 	Uses            []Use  // what the file has it used for; MayUse says whether it may
+	unknown         *Error // the scheme of Ref is; nil: it is not
 	Origin          Origin
 }
 
@@ -77,6 +78,9 @@ type Options struct {
 
 	// Check says whether there is a source for a reference. nil: there is one for any.
 	Check func(secret.Ref) error
+
+	// NoProject leaves the project's file out, for what has nothing to do with a project.
+	NoProject bool
 }
 
 // Load merges, in descending precedence: flags, TIGHTLIP_* variables, the project's tightlip.yaml, the user's config.yaml
@@ -93,7 +97,9 @@ func Load(opts Options) (*Config, error) {
 		l.config.userFile = filepath.Join(dir, "config.yaml")
 		l.file(l.config.userFile, FromUser, false)
 	}
-	l.projectFile()
+	if !opts.NoProject {
+		l.projectFile()
+	}
 	for _, s := range settings {
 		if text := l.env[s.env]; text != "" {
 			l.apply(s, text, Origin{Kind: FromEnvironment, Name: s.env})

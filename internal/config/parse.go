@@ -167,7 +167,8 @@ func (p *parser) secret(id string, key, node *yaml.Node) Secret {
 	p.mapping(node, "secret "+id, []string{"from", "rebuild", "waive", "broker", "seal", "deliver", "arg"}, func(name string, key, v *yaml.Node) {
 		switch name {
 		case "from":
-			s.Ref, s.Origin = p.ref(v), p.at(v)
+			s.Origin = p.at(v)
+			s.Ref, s.unknown = p.ref(v)
 		case "rebuild":
 			s.RebuildOnChange = true
 			if v.Kind != yaml.ScalarNode || v.Value != "on-change" {
@@ -282,10 +283,11 @@ func (p *parser) words(name string, n *yaml.Node) []string {
 	return out
 }
 
-func (p *parser) ref(node *yaml.Node) secret.Ref {
+// ref reads a reference. One of an unknown scheme is an error for who uses it alone: the program may be on the path of others.
+func (p *parser) ref(node *yaml.Node) (ref secret.Ref, unknown *Error) {
 	if node.Kind != yaml.ScalarNode || node.ShortTag() != "!!str" {
 		p.fail(node, "from must be a reference, as text", `write it in quotes, as in from: "env:NAME"`)
-		return secret.Ref{}
+		return secret.Ref{}, nil
 	}
 	ref, err := secret.ParseRef(node.Value)
 	if err == nil && p.check != nil {
@@ -296,9 +298,12 @@ func (p *parser) ref(node *yaml.Node) secret.Ref {
 		if se, ok := errors.AsType[*secret.SyntaxError](err); ok {
 			try = se.Hint()
 		}
+		if errors.Is(err, secret.ErrUnknownScheme) {
+			return ref, &Error{Origin: p.at(node), Problem: "from: " + err.Error(), Try: try}
+		}
 		p.fail(node, "from: "+err.Error(), try)
 	}
-	return ref
+	return ref, nil
 }
 
 // mapping calls each for the keys of a mapping, except those that are not known or there already. If known is nil, all are.

@@ -37,6 +37,8 @@ func (c *Config) Complete(spec secret.Spec, lookup func(string) (string, bool)) 
 		ref, err := secret.DefaultRef(spec.ID, lookup)
 		spec.Ref = ref
 		return spec, err
+	case entry.unknown != nil:
+		return secret.Spec{}, entry.unknown
 	}
 	if err := c.allowed(entry); err != nil {
 		return secret.Spec{}, err

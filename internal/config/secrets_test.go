@@ -125,3 +125,30 @@ func TestProjectNeedsLeave(t *testing.T) {
 		t.Error("a file named by --config runs a command")
 	}
 }
+
+// TestUnknownScheme: a reference that this tightlip does not know is an error for who uses it, and for nobody else.
+func TestUnknownScheme(t *testing.T) {
+	_, opts := tree(t, map[string]string{stop: "", projectFile: "version: 1\nsecrets: {npm: {from: 'evn:X'}, pip: {from: 'env:X'}}\n"})
+	opts.Check = someSources
+	c := load(t, opts)
+	if _, err := c.Complete(secret.Spec{ID: "pip"}, os.LookupEnv); err != nil {
+		t.Errorf("of another secret: %v", err)
+	}
+	_, err := c.Complete(secret.Spec{ID: "npm"}, os.LookupEnv)
+	ce, ok := errors.AsType[*config.Error](err)
+	if !ok || ce.Error() != "tightlip.yaml:2:23: from: the reference has an unknown scheme, evn:" || !strings.HasPrefix(ce.Hint(), "did you mean env:?") {
+		t.Errorf("got %v", err)
+	}
+	ref := secret.Ref{Scheme: "env", Rest: "Y"}
+	if spec, err := c.Complete(secret.Spec{ID: "npm", Ref: ref}, os.LookupEnv); err != nil || spec.Ref != ref {
+		t.Errorf("with a reference of the flag's own: %v", err)
+	}
+}
+
+func TestNoProject(t *testing.T) {
+	_, opts := tree(t, map[string]string{stop: "", projectFile: "nonsense"})
+	opts.NoProject = true
+	if c := load(t, opts); c.ProjectFile() != "" {
+		t.Errorf("it read %s", c.ProjectFile())
+	}
+}
