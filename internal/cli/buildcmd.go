@@ -170,6 +170,9 @@ func (a *app) runBuild(ctx context.Context, flags *pflag.FlagSet, o *buildOption
 		return err
 	}
 	tools.Engine = a.engineFor(cfg)
+	if !r.Quiet {
+		a.tellLeft(cfg)
+	}
 	a.tellRoutes(cfg, r)
 	o.requests = newRequestLog(cfg, o.broker.audit)
 	tools.Audit, tools.AgentAudit = o.requests.write, a.showAgent

@@ -171,8 +171,9 @@ func (a *app) runRun(ctx context.Context, o *runOptions, secrets []build.Command
 	if err != nil {
 		return err
 	}
-	if o.format != "json" { // which has a field for it
+	if o.format != "json" { // which is on standard error, and has a field for it
 		tools.Withheld = a.showWithheld
+		a.tellLeft(cfg)
 	}
 	out, err := build.RunCommand(ctx, r, a.openImage, tools)
 	if re, ok := errors.AsType[*secret.ResolveError](err); ok {

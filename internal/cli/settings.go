@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,6 +77,21 @@ func leaseFolder(cfg *config.Config) string {
 		return ""
 	}
 	return filepath.Join(cfg.StateDir, "leases")
+}
+
+// tellLeft tells in one line of what builds left that were killed, or could not revoke: nothing else would, until somebody runs reap.
+func (a *app) tellLeft(cfg *config.Config) {
+	folder := leaseFolder(cfg)
+	if folder == "" {
+		return
+	}
+	switch n := journal.Left(folder); n {
+	case 0:
+	case 1:
+		fmt.Fprintln(a.streams.Err, "tightlip: note: a credential of an earlier run may be alive: tightlip reap revokes it")
+	default:
+		fmt.Fprintf(a.streams.Err, "tightlip: note: %d credentials of earlier runs may be alive: tightlip reap revokes them\n", n)
+	}
 }
 
 // secrets reads the --secret flags, and what the configuration says about them.

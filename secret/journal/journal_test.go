@@ -144,6 +144,9 @@ func TestReap(t *testing.T) {
 	if got, err := journal.Reap(t.Context(), folder, false, sources); err != nil || len(got) > 0 {
 		t.Fatalf("of a process at work it reaped %v, %v", got, err)
 	}
+	if n := journal.Left(folder); n != 0 {
+		t.Errorf("%d leases of a process at work are left", n)
+	}
 	if err := j.Close(); err != nil { // as when the process is killed: nothing was revoked
 		t.Fatal(err)
 	}
@@ -252,6 +255,9 @@ func TestReapDropsWhatHasExpired(t *testing.T) {
 `
 	if err := os.WriteFile(filepath.Join(folder, "x.jsonl"), []byte(line), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if n := journal.Left(folder); n != 0 {
+		t.Errorf("%d leases are left that have expired", n)
 	}
 	i := &issuer{}
 	got, err := journal.Reap(t.Context(), folder, false, func(string, string) (secret.Minter, bool) { return i, true })

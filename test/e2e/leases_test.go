@@ -301,7 +301,12 @@ func TestMintedKilled(t *testing.T) {
 	for _, token := range i.Tokens() {
 		enginetest.NoTracesIn(t, b.Env["TIGHTLIP_STATE_DIR"]+"/leases", token.Value)
 	}
+	next := []string{"run", "--secret", "id=npm,from=env:GITEA_PASSWORD,env=TOKEN", "--", "true"}
+	wantText(t, b.Tightlip(next...).Stderr, "tightlip: note: a credential of an earlier run may be alive: tightlip reap revokes it\n")
 	reap := b.Tightlip("reap")
+	if r := b.Tightlip(next...); strings.Contains(r.Stderr, "reap") {
+		t.Errorf("it is told of the build that is at work:\n%s", r.Stderr)
+	}
 	wantCode(t, reap, 0)
 	wantText(t, reap.Stdout, "lease tightlip-", ", 1 of gitea:", ": revoked and verified dead")
 	if i.alive() != 1 || len(i.journals()) != 1 {
