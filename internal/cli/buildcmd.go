@@ -217,7 +217,7 @@ func (a *app) finishBuild(o *buildOptions, out *build.Outcome, err error) error 
 func (a *app) notes(o *buildOptions, out *build.Outcome) {
 	note := func(format string, args ...any) { fmt.Fprintf(a.streams.Err, "tightlip: note: "+format+"\n", args...) }
 	for _, s := range out.Secrets {
-		if !s.Requested && out.Named {
+		if !s.Requested && out.Named && !isArgument(&o.request, s.ID) {
 			note("no step asked for secret %s: what mounts it is in the cache, or nothing does", s.ID)
 		}
 	}
@@ -255,6 +255,11 @@ func (a *app) notes(o *buildOptions, out *build.Outcome) {
 	if len(out.Image.Names) == 0 && out.CacheOnly {
 		note("the image is in the builder's cache only: --push, --load or --output type=oci,dest=FILE takes it out")
 	}
+}
+
+// isArgument tells whether a secret comes to the build as an argument, which no step asks for.
+func isArgument(r *build.Request, id string) bool {
+	return slices.ContainsFunc(r.Secrets, func(s build.Secret) bool { return s.ID == id && s.Argument != "" })
 }
 
 func pruneCommand(engine string) string {

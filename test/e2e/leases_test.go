@@ -383,6 +383,12 @@ func argumentBuild(t *testing.T, b *enginetest.Box, engine string) {
 	wantCode(t, r, 0)
 	wantText(t, r.Stderr, "argument-of-")
 	wantText(t, r.Stdout, `"fate": "revoked and verified dead"`, `"spent": [`)
+	r = b.Tightlip(slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "--format" || a == "json" })...)
+	wantCode(t, r, 0)
+	wantText(t, r.Stderr, "may be in the image as a build argument, and is dead: NPM_TOKEN")
+	if strings.Contains(r.Stderr, "no step asked for") {
+		t.Errorf("an argument is told to be asked for by no step:\n%s", r.Stderr)
+	}
 	for _, token := range g.Tokens()[1:] {
 		enginetest.NoTraces(t, "what was printed", r.All(), token.Value)
 		if g.Alive(token.Value) {
