@@ -43,7 +43,10 @@ func ParseSpec(text string) (Spec, error) {
 	fields, err := csvvalue.Fields(text, nil)
 	if err != nil {
 		// Its text is not passed on: only the position is of use.
-		return Spec{}, specError("the quotes do not match")
+		return Spec{}, &SyntaxError{
+			Problem: "--secret: the quotes do not match",
+			Try:     `put a field that has a " in quotes, and double the one within: --secret 'id=NAME,"from=cmd:tool --name ""my token"""'`,
+		}
 	}
 	var f specFields
 	for i, field := range fields {

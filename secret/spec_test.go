@@ -81,6 +81,20 @@ func TestParseSpecErrors(t *testing.T) {
 	}
 }
 
+// TestQuotesHint: what the hint says to write is understood.
+func TestQuotesHint(t *testing.T) {
+	_, err := secret.ParseSpec(`id=NAME,from=cmd:tool --name "my token"`)
+	se, ok := errors.AsType[*secret.SyntaxError](err)
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	_, flag, _ := strings.Cut(se.Hint(), "--secret '")
+	spec, err := secret.ParseSpec(strings.TrimSuffix(flag, "'"))
+	if err != nil || spec.Ref.String() != `cmd:tool --name "my token"` {
+		t.Errorf("the hint %s: got %+v, %v", se.Hint(), spec, err)
+	}
+}
+
 func TestParseSpecs(t *testing.T) {
 	specs, err := secret.ParseSpecs([]string{"id=a,src=1", "", "id=b,src=2", "id=a,src=3"})
 	if err != nil || fmt.Sprint(specs) != "[{a file:3 false } {b file:2 false }]" {

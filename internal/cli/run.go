@@ -203,7 +203,8 @@ func (a *app) runRun(ctx context.Context, o *runOptions, secrets []build.Command
 func commandSecret(cfg *config.Config, text string) (build.CommandSecret, error) {
 	fields, err := csvvalue.Fields(text, nil)
 	if err != nil {
-		return build.CommandSecret{}, usageError(errors.New("--secret: the quotes do not match"), "")
+		_, err := secret.ParseSpec(text) // which says how to quote
+		return build.CommandSecret{}, err
 	}
 	var s build.CommandSecret
 	has := map[string]bool{}
