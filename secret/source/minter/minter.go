@@ -378,8 +378,8 @@ func (m *minter) explain(ref secret.Ref, doing string, err error) error {
 	if doing != "" {
 		re.Problem = m.kind.scheme + ": " + doing + ": " + err.Error()
 	}
-	if e, ok := errors.AsType[*web.Error](err); ok && e.Refused() {
-		re.Try = m.grant(ref)
+	if e, ok := errors.AsType[*web.Error](err); ok {
+		re.Try = m.advice(ref, e)
 	}
 	return re
 }
