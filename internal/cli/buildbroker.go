@@ -124,6 +124,9 @@ func (f *brokerFlags) agents(cfg *config.Config, r *build.Request) error {
 		}
 		s := r.SSHPolicy[id]
 		if !flags[id] {
+			if err := mayKnowHosts(cfg, id); err != nil {
+				return err
+			}
 			s.Allow = nil
 		}
 		flags[id], s.Allow = true, append(s.Allow, target)
@@ -135,6 +138,15 @@ func (f *brokerFlags) agents(cfg *config.Config, r *build.Request) error {
 		}
 	}
 	return nil
+}
+
+// mayKnowHosts refuses known hosts of a project's file for what the user narrows.
+func mayKnowHosts(cfg *config.Config, id string) error {
+	i := slices.IndexFunc(cfg.Agents, func(a config.Agent) bool { return a.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return cfg.MayUse(config.UseAgent, cfg.Agents[i].Hosts)
 }
 
 // hasAgent tells whether the build has an SSH agent with an id.

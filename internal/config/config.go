@@ -67,6 +67,7 @@ type Agent struct {
 	ID string
 	sshagent.Settings
 	Uses   []Use
+	Hosts  []Use // whose keys the known-hosts are: more than narrowing if the user narrows the agent
 	Origin Origin
 }
 

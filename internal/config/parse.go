@@ -250,6 +250,7 @@ func (p *parser) sshSection(node *yaml.Node) {
 				a.Allow = list
 			case "known-hosts":
 				a.KnownHosts = list
+				a.Hosts = []Use{hostsUse(id, list, p.at(v))}
 			case "keys":
 				a.Keys = list
 			case "secret":

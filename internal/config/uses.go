@@ -68,6 +68,12 @@ func agentUse(a Agent, at Origin) Use {
 	return newUse(UseAgent, "steps sign with secret "+a.Secret+" through the SSH agent "+a.ID+", for "+targets, at)
 }
 
+// hostsUse is for the files that say which keys the hosts of an agent have. They bind the user's own --ssh-allow to keys of the file's
+// choice: a step whose key is there under the name of an allowed host could have any login signed.
+func hostsUse(id string, files []string, at Origin) Use {
+	return newUse(UseAgent, "with --ssh-allow, the SSH agent "+id+" knows hosts by "+strings.Join(files, ", "), at)
+}
+
 // MayUse is an [*Error] if one of the uses with a word is the project's, whose file is not trusted, and the user did not allow the word.
 func (c *Config) MayUse(word string, uses []Use) error {
 	for _, u := range uses {
@@ -96,7 +102,7 @@ func (c *Config) Wants() []Use {
 		all = append(all, s.Uses...)
 	}
 	for _, a := range c.Agents {
-		all = append(all, a.Uses...)
+		all = append(append(all, a.Uses...), a.Hosts...)
 	}
 	all = slices.DeleteFunc(append(all, c.PassUses...), func(u Use) bool { return u.Origin.Kind != FromProject })
 	slices.SortStableFunc(all, func(a, b Use) int { return a.Origin.Line - b.Origin.Line })
