@@ -1,9 +1,7 @@
 package sshagent_test
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -30,64 +28,20 @@ type machine struct {
 // startServer starts an sshd with a new host key of a kind. More lines may be in its configuration, in which DIR is its folder.
 func startServer(t *testing.T, kind string, lines ...string) *machine {
 	t.Helper()
-	address := enginetest.FreeAddress(t)
 	m := &machine{dir: t.TempDir()}
 	for _, dir := range []string{m.dir, filepath.Dir(m.dir)} { // sshd reads authorized_keys as the user who logs in
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, m.port, _ = net.SplitHostPort(address)
 	m.keygen(t, "-q", "-t", kind, "-N", "", "-f", "host")
 	m.keygen(t, "-q", "-t", "ed25519", "-N", "", "-f", "authority")
 	if len(lines) > 0 { // the host has a certificate, too
 		m.keygen(t, "-q", "-s", "authority", "-I", "host", "-h", "-n", "127.0.0.1", "-V", "+1h", "host.pub")
 	}
 	m.write(t, "authorized_keys", "")
-	m.write(t, "known_hosts", "[127.0.0.1]:"+m.port+" "+m.read(t, "host.pub"))
-	if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // where sshd puts those whom it does not know yet
-		t.Fatal(err)
-	}
-	config := fmt.Sprintf(`ListenAddress 127.0.0.1
-Port %s
-HostKey DIR/host
-AuthorizedKeysFile DIR/authorized_keys
-TrustedUserCAKeys DIR/authority.pub
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-PermitRootLogin yes
-PidFile none
-%s
-`, m.port, strings.Join(lines, "\n"))
-	m.start(t, enginetest.Tool(t, "sshd"), "-D", "-e", "-f", m.write(t, "sshd_config", strings.ReplaceAll(config, "DIR", m.dir)))
-	enginetest.Eventually(t, 10*time.Second, "sshd answers", func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
+	m.port = enginetest.StartSSHD(t, m.dir, lines...)
 	return m
-}
-
-// start runs a program until the test ends.
-func (m *machine) start(t *testing.T, name string, args ...string) {
-	t.Helper()
-	var log bytes.Buffer
-	cmd := exec.Command(name, args...)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("%s:\n%s", name, log.String())
-		}
-	})
 }
 
 func (m *machine) write(t *testing.T, name, text string) string {
@@ -369,7 +323,12 @@ func TestOpenSSHAgent(t *testing.T) {
 	m := startServer(t, "ed25519")
 	key := m.key(t, "ed25519")
 	behind := filepath.Join(t.TempDir(), "s")
-	m.start(t, enginetest.Tool(t, "ssh-agent"), "-D", "-a", behind)
+	cmd := exec.CommandContext(t.Context(), enginetest.Tool(t, "ssh-agent"), "-D", "-a", behind)
+	cmd.Stderr, cmd.SysProcAttr = t.Output(), &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Wait() })
 	enginetest.Eventually(t, 10*time.Second, "ssh-agent answers", func() bool { _, err := os.Stat(behind); return err == nil })
 	if out, err := m.try(t, behind, "ssh-add", "-H", m.dir+"/known_hosts", "-h", "root@[127.0.0.1]:"+m.port, key); err != nil {
 		t.Fatal(out)

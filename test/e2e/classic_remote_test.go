@@ -2,14 +2,10 @@ package e2e
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/tightlip/tightlip/conformance"
 	"github.com/tightlip/tightlip/internal/enginetest"
@@ -26,51 +22,23 @@ func sshTo(t *testing.T, b *enginetest.Box, docker *enginetest.Docker) string {
 		}
 		return path
 	}
-	host, user := filepath.Join(dir, "host"), filepath.Join(dir, "user")
-	for _, key := range []string{host, user} {
-		if err := conformance.NewKey(key); err != nil {
-			t.Fatal(err)
-		}
+	user := filepath.Join(dir, "user")
+	if err := conformance.NewKey(user); err != nil {
+		t.Fatal(err)
 	}
-	public := func(key string) string {
-		out, err := exec.Command("ssh-keygen", "-y", "-f", key).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	address := enginetest.FreeAddress(t)
-	_, port, _ := net.SplitHostPort(address)
-	program, err := exec.LookPath(b.Command("docker").Path)
+	public, err := exec.Command("ssh-keygen", "-y", "-f", user).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := file("keys", "command=\"DOCKER_HOST=%s %s system dial-stdio\" %s\n", docker.Host, program, public(user))
-	config := file("sshd_config", "ListenAddress 127.0.0.1\nPort %s\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\n", port, host, keys)
-	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(enginetest.Tool(t, "sshd"), "-D", "-e", "-f", config)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	enginetest.Eventually(t, 10*time.Second, "sshd answers", func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-	known := file("known", "[127.0.0.1]:%s %s\n", port, public(host))
-	client := file("ssh_config", "IdentityFile %s\nUserKnownHostsFile %s\nIdentitiesOnly yes\n", user, known)
+	file("authorized_keys", "command=\"DOCKER_HOST=%s %s system dial-stdio\" %s", docker.Host, b.Command("docker").Path, public)
+	port := enginetest.StartSSHD(t, dir)
+	client := file("ssh_config", "IdentityFile %s\nUserKnownHostsFile %s/known_hosts\nIdentitiesOnly yes\n", user, dir)
 	bin := b.Write("bin/ssh", fmt.Appendf(nil, "#!/bin/sh\nexec /usr/bin/ssh -F %s \"$@\"\n", client))
 	if err := os.Chmod(bin, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	b.Env["PATH"] = filepath.Dir(bin) + ":" + b.Env["PATH"]
-	return "ssh://root@" + address
+	return "ssh://root@127.0.0.1:" + port
 }
 
 // TestClassicOverSSH builds with a Docker behind SSH: nothing there has a way back to us but that connection.

@@ -19,7 +19,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tightlip/tightlip/conformance"
 	"github.com/tightlip/tightlip/internal/enginetest"
 )
 
@@ -104,36 +103,14 @@ func (p *private) corpNetwork(t *testing.T) string {
 // in PATH finds it under the name git.corp.example.
 func (p *private) startCertificateSSH(t *testing.T, bin string) {
 	t.Helper()
-	home := p.box.Env["HOME"]
-	for _, name := range []string{filepath.Join(home, ".ssh/ca"), filepath.Join(p.dir, "host_key")} {
-		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), conformance.NewKey(name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p.write(t, "ssh/ca.pub", []byte(command(t, p.dir, "ssh-keygen", "-y", "-f", filepath.Join(home, ".ssh/ca"))))
+	dir, ssh := filepath.Join(p.dir, "ssh"), filepath.Join(p.box.Env["HOME"], ".ssh")
 	p.write(t, "ssh/principals", []byte("git\n"))
-	shell := p.write(t, "ssh/shell", fmt.Appendf(nil, "export HOME=/nonexistent GIT_CONFIG_NOSYSTEM=1; cd %s/git && eval \"git ${SSH_ORIGINAL_COMMAND#git-}\"\n", p.dir))
-	p.ssh = enginetest.FreeAddress(t)
-	_, port, _ := net.SplitHostPort(p.ssh)
-	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
+	p.write(t, "ssh/shell", fmt.Appendf(nil, "export HOME=/nonexistent GIT_CONFIG_NOSYSTEM=1; cd %s/git && eval \"git ${SSH_ORIGINAL_COMMAND#git-}\"\n", p.dir))
+	port := enginetest.StartSSHD(t, dir, "AuthorizedPrincipalsFile DIR/principals", "ForceCommand sh DIR/shell")
+	if err := errors.Join(os.MkdirAll(ssh, 0o700), os.Rename(filepath.Join(dir, "authority"), filepath.Join(ssh, "ca"))); err != nil {
 		t.Fatal(err)
 	}
-	config := p.write(t, "ssh/sshd_config", fmt.Appendf(nil, `ListenAddress 127.0.0.1
-Port %[1]s
-HostKey %[2]s/host_key
-TrustedUserCAKeys %[2]s/ssh/ca.pub
-AuthorizedPrincipalsFile %[2]s/ssh/principals
-AuthorizedKeysFile none
-ForceCommand sh %[3]s
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-PermitRootLogin yes
-PidFile none
-`, port, p.dir, shell))
-	start(t, p.ssh, exec.Command(enginetest.Tool(t, "sshd"), "-D", "-e", "-f", config))
-	known := p.write(t, "ssh/known_hosts", p.knownHosts(t))
-	client := p.write(t, "ssh/config", fmt.Appendf(nil, "Host git.corp.example\n  HostName 127.0.0.1\n  Port %s\n  UserKnownHostsFile %s\n  IdentitiesOnly yes\n  BatchMode yes\n", port, known))
+	client := p.write(t, "ssh/config", fmt.Appendf(nil, "Host git.corp.example\n  HostName 127.0.0.1\n  Port %s\n  UserKnownHostsFile %s/known_hosts\n  IdentitiesOnly yes\n  BatchMode yes\n", port, dir))
 	wrapper := fmt.Sprintf("#!/bin/sh\nexec %s -F %s -l root \"$@\"\n", enginetest.Tool(t, "ssh"), client)
 	if err := os.WriteFile(filepath.Join(bin, "ssh"), []byte(wrapper), 0o755); err != nil {
 		t.Fatal(err)

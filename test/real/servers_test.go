@@ -231,37 +231,15 @@ func (s *servers) startSSH(t *testing.T) {
 	if err := conformance.NewKey(s.key); err != nil {
 		t.Fatal(err)
 	}
-	host := filepath.Join(s.dir, "host_key")
-	if err := conformance.NewKey(host); err != nil {
-		t.Fatal(err)
-	}
-	if err := conformance.NewKey(filepath.Join(s.dir, "authority")); err != nil {
-		t.Fatal(err)
-	}
-	s.write(t, "authority.pub", []byte(command(t, s.dir, "ssh-keygen", "-y", "-f", "authority")))
 	s.write(t, "authorized_keys", []byte(command(t, s.dir, "ssh-keygen", "-y", "-f", s.key)))
-	s.ssh = enginetest.FreeAddress(t)
-	_, port, _ := net.SplitHostPort(s.ssh)
-	if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // where sshd puts those whom it does not know yet
-		t.Fatal(err)
-	}
-	config := s.write(t, "sshd_config", fmt.Appendf(nil, `ListenAddress 127.0.0.1
-Port %s
-HostKey %s
-AuthorizedKeysFile %[3]s/authorized_keys
-TrustedUserCAKeys %[3]s/authority.pub
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-PermitRootLogin yes
-PidFile none
-`, port, host, s.dir))
-	start(t, s.ssh, exec.Command(enginetest.Tool(t, "sshd"), "-D", "-e", "-f", config))
+	s.ssh = "127.0.0.1:" + enginetest.StartSSHD(t, s.dir)
 }
 
 // knownHosts is the line for the sshd.
 func (s *servers) knownHosts(t *testing.T) []byte {
-	_, port, _ := net.SplitHostPort(s.ssh)
-	public := strings.Fields(command(t, s.dir, "ssh-keygen", "-y", "-f", filepath.Join(s.dir, "host_key")))
-	return fmt.Appendf(nil, "[127.0.0.1]:%s %s %s\n", port, public[0], public[1])
+	line, err := os.ReadFile(filepath.Join(s.dir, "known_hosts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return line
 }

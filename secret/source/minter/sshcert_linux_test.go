@@ -1,9 +1,6 @@
 package minter_test
 
 import (
-	"bytes"
-	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,42 +23,9 @@ type sshServer struct {
 
 func startSSHServer(t *testing.T) *sshServer {
 	t.Helper()
-	address := enginetest.FreeAddress(t)
 	s := &sshServer{dir: t.TempDir()}
-	_, s.port, _ = net.SplitHostPort(address)
-	for _, name := range []string{"host", "authority"} {
-		s.run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", name)
-	}
-	var err error
-	if s.authority, err = os.ReadFile(filepath.Join(s.dir, "authority")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // where sshd puts those whom it does not know yet
-		t.Fatal(err)
-	}
-	s.write(t, "config", fmt.Appendf(nil, `ListenAddress 127.0.0.1
-Port %s
-HostKey %[2]s/host
-TrustedUserCAKeys %[2]s/authority.pub
-AuthorizedKeysFile none
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-PermitRootLogin yes
-PidFile none
-`, s.port, s.dir))
-	cmd := exec.Command(enginetest.Tool(t, "sshd"), "-D", "-e", "-f", filepath.Join(s.dir, "config"))
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	enginetest.Eventually(t, 10*time.Second, "sshd answers", func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
+	s.port = enginetest.StartSSHD(t, s.dir)
+	s.authority = s.read(t, "authority")
 	return s
 }
 
@@ -192,5 +156,5 @@ func (s *sshServer) read(t *testing.T, name string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return bytes.Clone(data)
+	return data
 }
