@@ -2,7 +2,6 @@ package minter_test
 
 import (
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,11 +34,7 @@ func TestGCP(t *testing.T) {
 		runFaked(t, func(t *testing.T) faked {
 			g := fake.NewGoogle(t)
 			key := g.Key(t)
-			path := filepath.Join(t.TempDir(), "key.json")
-			if err := os.WriteFile(path, key, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", path)
+			t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", write(t, filepath.Join(t.TempDir(), "key.json"), key))
 			return faked{
 				fake: g.Fake, http: g.HTTP(), resolve: file.Source{}.Resolve, parents: parents{"KEY": key}, life: 10 * time.Minute, ref: ref, clocked: true,
 				broken: []string{"gcp-impersonate:other@shop.iam.gserviceaccount.com"},

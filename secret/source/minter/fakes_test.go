@@ -1,8 +1,11 @@
 package minter_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -34,16 +37,38 @@ type faked struct {
 // get is the status of a request with a token.
 func get(t *testing.T, url, header, value string) int {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	return call(t, http.MethodGet, url, header, value, nil, nil)
+}
+
+// call sends JSON, with a header if it has a value, reads the answer into into, if that is not nil, and returns the status.
+func call(t *testing.T, method, url, header, value string, body, into any) int {
+	t.Helper()
+	var data io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, url, data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set(header, value)
+	r.Header.Set("Content-Type", "application/json")
+	if value != "" {
+		r.Header.Set(header, value)
+	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp.Body.Close()
+	defer resp.Body.Close()
+	if into != nil {
+		if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return resp.StatusCode
 }
 

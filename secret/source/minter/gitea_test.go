@@ -1,8 +1,7 @@
 package minter_test
 
 import (
-	"bytes"
-	"encoding/json"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
@@ -30,29 +29,11 @@ type giteaServer struct {
 // call sends a request, as the user or with a token, and returns the status.
 func (g giteaServer) call(t *testing.T, method, path, token string, body, into any) int {
 	t.Helper()
-	text, err := json.Marshal(body)
-	if err != nil {
-		t.Fatal(err)
+	as := "Basic " + base64.StdEncoding.EncodeToString(append([]byte("ci:"), g.password...))
+	if token != "" {
+		as = "token " + token
 	}
-	r, err := http.NewRequestWithContext(t.Context(), method, g.url+"/api/v1"+path, bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	if r.SetBasicAuth("ci", string(g.password)); token != "" {
-		r.Header.Set("Authorization", "token "+token)
-	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if into != nil {
-		if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return resp.StatusCode
+	return call(t, method, g.url+"/api/v1"+path, "Authorization", as, body, into)
 }
 
 // fixture has two kinds of parents: the user's password, and a token that may make others.
@@ -130,12 +111,8 @@ func startGitea(t *testing.T, program string) giteaServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := filepath.Join(dir, "app.ini")
-	text := fmt.Sprintf("RUN_USER = %s\nI_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true\n[server]\nHTTP_ADDR = %s\nHTTP_PORT = %s\nOFFLINE_MODE = true\nSTATIC_ROOT_PATH = %s\n[database]\nDB_TYPE = sqlite3\nPATH = %s/db\n[security]\nINSTALL_LOCK = true\n[log]\nLEVEL = error\n[cron]\nENABLED = false\n",
-		me.Username, host, port, filepath.Dir(program), dir)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	config := write(t, filepath.Join(dir, "app.ini"), fmt.Appendf(nil, "RUN_USER = %s\nI_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true\n[server]\nHTTP_ADDR = %s\nHTTP_PORT = %s\nOFFLINE_MODE = true\nSTATIC_ROOT_PATH = %s\n[database]\nDB_TYPE = sqlite3\nPATH = %s/db\n[security]\nINSTALL_LOCK = true\n[log]\nLEVEL = error\n[cron]\nENABLED = false\n",
+		me.Username, host, port, filepath.Dir(program), dir))
 	run := func(args ...string) *exec.Cmd {
 		cmd := exec.Command(program, append(args, "--config", config, "--work-path", dir)...)
 		cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "USER=" + me.Username}

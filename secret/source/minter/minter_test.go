@@ -33,6 +33,15 @@ func (p parents) values() (all [][]byte) {
 	return all
 }
 
+// write makes a file, and returns its path.
+func write(t *testing.T, path string, data []byte) string {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // minterOf is the minter for a reference.
 func minterOf(t *testing.T, p parents, text string) (secret.Minter, secret.Ref) {
 	t.Helper()

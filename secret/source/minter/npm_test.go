@@ -1,10 +1,8 @@
 package minter_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -30,11 +28,8 @@ func startNPM(t *testing.T, more string) *npmServer {
 	t.Helper()
 	dir, address := t.TempDir(), enginetest.FreeAddress(t)
 	s := &npmServer{url: "http://" + address, password: secrettest.Canary(t)}
-	config := fmt.Sprintf("storage: %[1]s/storage\nauth: {htpasswd: {file: %[1]s/htpasswd, max_users: 10}}\npackages: {'**': {access: $authenticated, publish: $authenticated}}\nlog: {type: stdout, level: error}\n", dir) + more
-	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("node", filepath.Join(enginetest.Root(t), ".tools/npm/node_modules/verdaccio/bin/verdaccio"), "-c", filepath.Join(dir, "config.yaml"), "-l", s.url)
+	config := write(t, filepath.Join(dir, "config.yaml"), fmt.Appendf(nil, "storage: %[1]s/storage\nauth: {htpasswd: {file: %[1]s/htpasswd, max_users: 10}}\npackages: {'**': {access: $authenticated, publish: $authenticated}}\nlog: {type: stdout, level: error}\n%[2]s", dir, more))
+	cmd := exec.Command("node", filepath.Join(enginetest.Root(t), ".tools/npm/node_modules/verdaccio/bin/verdaccio"), "-c", config, "-l", s.url)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+dir, "NO_UPDATE_NOTIFIER=1")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -57,33 +52,10 @@ func startNPM(t *testing.T, more string) *npmServer {
 
 func (s *npmServer) call(t *testing.T, method, path, token string, body, into any) int {
 	t.Helper()
-	var data io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		data = bytes.NewReader(text)
-	}
-	r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
 	if token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
+		token = "Bearer " + token
 	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if into != nil {
-		if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return resp.StatusCode
+	return call(t, method, s.url+path, "Authorization", token, body, into)
 }
 
 // works asks for a package that does not exist, which only users are told.

@@ -85,17 +85,7 @@ func (oauthRequest) GetExchangeSubjectTokenIDOrToken() string { return "" }
 // works asks the userinfo endpoint, which is a service that takes tokens.
 func (s *oauthServer) works(t *testing.T, v secret.Value) bool {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/userinfo", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+string(v.Open()))
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+	return get(t, s.url+"/userinfo", "Authorization", "Bearer "+string(v.Open())) == http.StatusOK
 }
 
 // TestOAuth2 finds the endpoints by the issuer, by their own keys, and not at all.

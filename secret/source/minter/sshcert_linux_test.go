@@ -29,15 +29,6 @@ func startSSHServer(t *testing.T) *sshServer {
 	return s
 }
 
-func (s *sshServer) write(t *testing.T, name string, data []byte) string {
-	t.Helper()
-	path := filepath.Join(s.dir, name)
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 func (s *sshServer) run(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), enginetest.Tool(t, name), args...)
@@ -52,7 +43,7 @@ func (s *sshServer) run(t *testing.T, name string, args ...string) string {
 // login is what the server's shell answers to who has a key.
 func (s *sshServer) login(t *testing.T, key secret.Value) string {
 	t.Helper()
-	path := s.write(t, "key", key.Open())
+	path := write(t, filepath.Join(s.dir, "key"), key.Open())
 	cmd := exec.CommandContext(t.Context(), enginetest.Tool(t, "ssh"), "-F", "none", "-i", path, "-p", s.port, "-o", "BatchMode=yes", "-o", "IdentityAgent=none",
 		"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "root@127.0.0.1", "echo let in")
 	out, _ := cmd.Output() // the test looks at what the shell said
@@ -107,7 +98,7 @@ func TestSSHCertOptions(t *testing.T) {
 // certificate takes the certificate out of a key's file.
 func (s *sshServer) certificate(t *testing.T, key secret.Value) string {
 	t.Helper()
-	return s.write(t, "key-cert.pub", []byte(s.run(t, "ssh-keygen", "-y", "-f", s.write(t, "key", key.Open()))))
+	return write(t, filepath.Join(s.dir, "key-cert.pub"), []byte(s.run(t, "ssh-keygen", "-y", "-f", write(t, filepath.Join(s.dir, "key"), key.Open()))))
 }
 
 // TestSSHCertExpires waits for the end of the shortest certificate.

@@ -1,7 +1,6 @@
 package minter_test
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,13 +14,9 @@ import (
 func startVault(t *testing.T, prefix string) (*fake.Vault, parents) {
 	t.Helper()
 	v := fake.NewVault(t)
-	authorities := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(authorities, v.CA(), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv(prefix+"ADDR", v.URL)
-	t.Setenv(prefix+"CACERT", authorities)
+	t.Setenv(prefix+"CACERT", write(t, filepath.Join(t.TempDir(), "ca.pem"), v.CA()))
 	t.Setenv(prefix+"TOKEN", v.Root)
 	id := string(secrettest.Canary(t))
 	v.Logins["approle"] = func(body map[string]string) bool { return body["role_id"] == "ci" && body["secret_id"] == id }
