@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,11 +21,7 @@ func (m *machine) minted(t *testing.T, principal string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "minted")
-	if err := os.WriteFile(path, lease.Value.Open(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return save(t, lease.Value.Open())
 }
 
 // TestOpenSSHMinted logs in with an agent that has a certificate, at a server that knows no key.
@@ -85,11 +80,7 @@ func TestBrokenKeys(t *testing.T) {
 		"another":   strings.Replace(string(good), lines[len(lines)-4], strings.Map(swap, lines[len(lines)-4]), 1),
 		"no key":    "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n-----END OPENSSH PRIVATE KEY-----\n",
 	} {
-		path := filepath.Join(t.TempDir(), "key")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := sshagent.New([]sshagent.Spec{{ID: "default", Paths: []string{path}}}); err == nil {
+		if _, err := sshagent.New([]sshagent.Spec{{ID: "default", Paths: []string{save(t, []byte(text))}}}); err == nil {
 			t.Errorf("%s: was read", name)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -107,11 +106,7 @@ func writeKey(t *testing.T, key crypto.Signer) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return name
+	return save(t, pem.EncodeToMemory(block))
 }
 
 func (w *world) client(t *testing.T) agent.ExtendedAgent {

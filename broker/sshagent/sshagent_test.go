@@ -24,21 +24,24 @@ func newKey(t *testing.T) ed25519.PrivateKey {
 	return key
 }
 
-// keyFile writes a key, with a passphrase unless that is empty.
-func keyFile(t *testing.T, passphrase string) string {
+// lockedKey writes a new key with a passphrase.
+func lockedKey(t *testing.T) string {
 	t.Helper()
-	block, err := ssh.MarshalPrivateKey(newKey(t), "")
-	if passphrase != "" {
-		block, err = ssh.MarshalPrivateKeyWithPassphrase(newKey(t), "", []byte(passphrase))
-	}
+	block, err := ssh.MarshalPrivateKeyWithPassphrase(newKey(t), "", []byte("secret words"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+	return save(t, pem.EncodeToMemory(block))
+}
+
+// save makes a file, and returns its path.
+func save(t *testing.T, data []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return name
+	return path
 }
 
 // socket is a real agent with one key.
@@ -54,7 +57,7 @@ func socket(t *testing.T) string {
 // TestOpen lists and signs with each kind of agent, and wants everything else refused.
 func TestOpen(t *testing.T) {
 	t.Setenv("SSH_AUTH_SOCK", socket(t))
-	agents, err := sshagent.Parse([]string{"default", "sock=" + socket(t), "file=" + keyFile(t, "") + "," + keyFile(t, "")})
+	agents, err := sshagent.Parse([]string{"default", "sock=" + socket(t), "file=" + writeKey(t, newKey(t)) + "," + writeKey(t, newKey(t))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,8 +93,8 @@ func TestOpen(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	t.Setenv("SSH_AUTH_SOCK", "")
 	for name, flags := range map[string][]string{
-		"no agent": {"default"}, "no file": {"a=/nonexistent/key"}, "passphrase": {"a=" + keyFile(t, "secret words")},
-		"socket and key": {"a=" + socket(t) + "," + keyFile(t, "")},
+		"no agent": {"default"}, "no file": {"a=/nonexistent/key"}, "passphrase": {"a=" + lockedKey(t)},
+		"socket and key": {"a=" + socket(t) + "," + writeKey(t, newKey(t))},
 	} {
 		if _, err := sshagent.Parse(flags); err == nil {
 			t.Errorf("%s: no error", name)
