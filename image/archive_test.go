@@ -6,8 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -352,11 +350,7 @@ func FuzzOpenTar(f *testing.F) {
 // TestOpenTarEmpty: an empty file must not count as an image without secrets.
 func TestOpenTarEmpty(t *testing.T) {
 	for name, content := range map[string][]byte{"nothing": nil, "gzip of nothing": imagetest.Gzip(t, nil), "end blocks": make([]byte, 1024)} {
-		file := filepath.Join(t.TempDir(), "root.tar")
-		if err := os.WriteFile(file, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if img, err := image.OpenTar(t.Context(), file, image.Options{}); err == nil {
+		if img, err := image.OpenTar(t.Context(), file(t, "root.tar", content), image.Options{}); err == nil {
 			img.Close()
 			t.Errorf("%s was opened as an image", name)
 		}

@@ -156,9 +156,7 @@ func merge(t *testing.T, to, from string) {
 	}
 	first, second := indexJSON(t, to), indexJSON(t, filepath.Join(to, "new"))
 	joined := strings.Replace(first, `"manifests":[`, `"manifests":[`+entries(second)+`,`, 1)
-	if err := os.WriteFile(filepath.Join(to, "index.json"), []byte(joined), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(filepath.Join(to, "index.json"), []byte(joined), 0o600))
 }
 
 func indexJSON(t *testing.T, dir string) string {
@@ -213,9 +211,7 @@ func TestLayoutBlobsMissingOrChanged(t *testing.T) {
 	}
 	dir := imagetest.Layout(t, "v1", img)
 	blob := filepath.Join(dir, "blobs", "sha256", digest.Hex)
-	if err := os.WriteFile(blob, []byte("something else"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(blob, []byte("something else"), 0o600))
 	im, err := image.OpenLayout(t.Context(), dir, "", image.Options{})
 	if err := failure(t, opened(t, im, err)); !errors.Is(err, image.ErrDigest) {
 		t.Errorf("reading a changed layer: %v, want ErrDigest", err)
@@ -258,8 +254,6 @@ func replaceIndex(t *testing.T, dir, doc string) {
 	}
 	index := `{"schemaVersion":2,"manifests":[{"mediaType":"` + string(types.OCIManifestSchema1) + `","digest":"` + digest.String() + `"}]}`
 	for name, content := range map[string]string{"blobs/sha256/" + digest.Hex: doc, "index.json": index} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
 }
