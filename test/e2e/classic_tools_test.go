@@ -37,11 +37,7 @@ func withFile(b *enginetest.Box, from, to string) {
 	if err != nil {
 		b.T.Fatal(err)
 	}
-	data, err := os.ReadFile(from)
-	if err != nil {
-		b.T.Fatal(err)
-	}
-	if err := os.Chmod(b.Write(to, data), info.Mode().Perm()); err != nil {
+	if err := os.Chmod(b.Write(to, readFile(b.T, from)), info.Mode().Perm()); err != nil {
 		b.T.Fatal(err)
 	}
 }

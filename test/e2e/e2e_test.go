@@ -27,13 +27,9 @@ RUN ["/bin/busybox","--install","-s","/bin"]
 // of a shared engine, where another test's secret would be in them.
 func project(b *enginetest.Box, dockerfile string) {
 	b.T.Helper()
-	shell, err := os.ReadFile(enginetest.Tool(b.T, "busybox"))
-	if err != nil {
-		b.T.Fatal(err)
-	}
 	b.Write("Dockerfile", []byte(dockerfile))
 	b.Write("nonce", []byte(b.Dir))
-	if err := os.Chmod(b.Write("busybox", shell), 0o755); err != nil {
+	if err := os.Chmod(b.Write("busybox", readFile(b.T, enginetest.Tool(b.T, "busybox"))), 0o755); err != nil {
 		b.T.Fatal(err)
 	}
 }

@@ -196,9 +196,5 @@ func debOf(t *testing.T, data []byte) []byte {
 	if out, err := exec.Command(enginetest.Tool(t, "dpkg-deb"), "-Zxz", "--root-owner-group", "-b", dir, deb).CombinedOutput(); err != nil {
 		t.Fatalf("dpkg-deb: %v\n%s", err, out)
 	}
-	out, err := os.ReadFile(deb)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return readFile(t, deb)
 }

@@ -47,20 +47,12 @@ func contents(t testing.TB, path string) []string {
 	if info.IsDir() {
 		return tree(t, path)
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return []string{string(data)}
+	return []string{string(readFile(t, path))}
 }
 
 func wantFile(t testing.TB, path, content string) {
 	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(data) != content {
+	if data := readFile(t, path); string(data) != content {
 		t.Errorf("%s holds %q, not %q", path, data, content)
 	}
 }

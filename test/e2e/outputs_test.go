@@ -175,11 +175,7 @@ func TestLayoutTwice(t *testing.T) {
 				Annotations map[string]string
 			}
 		}
-		data, err := os.ReadFile(filepath.Join(b.Work, "out/index.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(data, &index); err != nil {
+		if err := json.Unmarshal(readFile(t, filepath.Join(b.Work, "out/index.json")), &index); err != nil {
 			t.Fatal(err)
 		}
 		var got []string

@@ -103,11 +103,7 @@ func nothingRuns(t *testing.T, b *enginetest.Box) {
 			t.Fatalf("still running, or with mounts of the build:\n%s", strings.Join(shown, "\n"))
 		}
 	}
-	mounts, err := os.ReadFile("/proc/self/mounts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Contains(mounts, []byte(b.Dir)) {
+	if bytes.Contains(readFile(t, "/proc/self/mounts"), []byte(b.Dir)) {
 		t.Error("the host has mounts of the build")
 	}
 }

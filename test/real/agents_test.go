@@ -3,7 +3,6 @@ package real
 import (
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,11 +30,7 @@ func TestAgentPolicy(t *testing.T) {
 	allowed, other := &servers{dir: t.TempDir()}, &servers{dir: t.TempDir()}
 	allowed.startSSH(t)
 	other.startSSH(t)
-	key, err := os.ReadFile(filepath.Join(allowed.dir, "authorized_keys"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	other.write(t, "authorized_keys", key)
+	other.write(t, "authorized_keys", readFile(t, filepath.Join(allowed.dir, "authorized_keys")))
 	_, port, _ := net.SplitHostPort(allowed.ssh)
 	_, otherPort, _ := net.SplitHostPort(other.ssh)
 	known := append(allowed.knownHosts(t), other.knownHosts(t)...)
@@ -59,11 +54,7 @@ func TestAgentPolicy(t *testing.T) {
 			if got := output(t, b.Command("podman", "run", "--rm", "--network", "none", "app", "cat", "/said")); got != "allowed\n" {
 				t.Errorf("the server said %q", got)
 			}
-			secret, err := os.ReadFile(allowed.key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			enginetest.NoTracesIn(t, p.Dir, strings.TrimSpace(string(secret)))
+			enginetest.NoTracesIn(t, p.Dir, strings.TrimSpace(string(readFile(t, allowed.key))))
 		})
 	}
 }

@@ -242,11 +242,7 @@ func (s *servers) lockfile(t *testing.T) []byte {
 	s.write(t, "app/.npmrc", s.npmrc())
 	dir := filepath.Join(s.dir, "app")
 	command(t, dir, "npm", "install", "--package-lock-only", "--no-audit", "--no-fund", "--cache", filepath.Join(s.dir, "npm-cache"))
-	lock, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return lock
+	return readFile(t, filepath.Join(dir, "package-lock.json"))
 }
 
 // fill puts the build context and the secrets into a box.

@@ -313,11 +313,7 @@ func (p *private) startBroker(t *testing.T) {
 // readEnv takes the environment, with the recorder in the place of the proxy.
 func (p *private) readEnv(t *testing.T, name string) {
 	t.Helper()
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(string(readFile(t, name))) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		p.env[key] = value
 	}
@@ -389,10 +385,7 @@ func (p *private) stop(t *testing.T) {
 // checkAudit wants an event for what each client did.
 func (p *private) checkAudit(t *testing.T) {
 	t.Helper()
-	data, err := os.ReadFile(p.audit)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := readFile(t, p.audit)
 	for _, v := range p.canaries() {
 		enginetest.NoTraces(t, "the audit", string(data), v)
 	}

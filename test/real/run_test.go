@@ -147,11 +147,7 @@ func (p *private) user(t *testing.T) {
 // project fills a build context with what belongs into a repository.
 func (p *private) project(t *testing.T, dir string) {
 	t.Helper()
-	tgz, err := os.ReadFile(filepath.Join(p.dir, "www/npm/@acme/hello/-/hello-1.0.0.tgz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha512.Sum512(tgz)
+	sum := sha512.Sum512(readFile(t, filepath.Join(p.dir, "www/npm/@acme/hello/-/hello-1.0.0.tgz")))
 	for name, text := range map[string]string{
 		"requirements.txt": "acme-hello==1.0\n",
 		"package.json":     packageJSON,
@@ -214,10 +210,7 @@ func (p *private) follow(t *testing.T, r recipe, dir string) enginetest.Result {
 // runPage returns what wants docs/run.md to have a text. How far lines are indented does not matter.
 func runPage(t *testing.T) func(t *testing.T, text string) {
 	t.Helper()
-	doc, err := os.ReadFile(filepath.Join(enginetest.Root(t), "docs/run.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	doc := readFile(t, filepath.Join(enginetest.Root(t), "docs/run.md"))
 	flat := func(text string) string {
 		var out strings.Builder
 		for line := range strings.Lines("\n" + strings.TrimSpace(text) + "\n") {

@@ -94,6 +94,15 @@ func (s *servers) write(t *testing.T, name string, content []byte) string {
 	return path
 }
 
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
 // startNginx serves a package index for pip and a repository for apt, both with a password.
 func (s *servers) startNginx(t *testing.T) {
 	s.nginx = enginetest.FreeAddress(t)
@@ -156,10 +165,7 @@ func (s *servers) writeDeb(t *testing.T) {
 	}
 	path := filepath.Join(s.dir, "www/apt", name)
 	command(t, s.dir, "dpkg-deb", "--root-owner-group", "-b", "deb", path)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := readFile(t, path)
 	control := command(t, s.dir, "dpkg-deb", "-f", path)
 	s.write(t, "www/apt/Packages", fmt.Appendf(nil, "%sFilename: ./%s\nSize: %d\nSHA256: %x\n\n", control, name, len(data), sha256.Sum256(data)))
 }
@@ -237,9 +243,5 @@ func (s *servers) startSSH(t *testing.T) {
 
 // knownHosts is the line for the sshd.
 func (s *servers) knownHosts(t *testing.T) []byte {
-	line, err := os.ReadFile(filepath.Join(s.dir, "known_hosts"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return line
+	return readFile(t, filepath.Join(s.dir, "known_hosts"))
 }

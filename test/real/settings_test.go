@@ -98,11 +98,7 @@ func (s *servers) fillSettled(t *testing.T, b *enginetest.Box) {
 	b.Write("secrets/git", []byte(strings.Replace(s.git.URL, "https://", "https://ci:"+s.gitToken+"@", 1)+"\n"))
 	goroot := strings.TrimSpace(command(t, s.dir, "go", "env", "GOROOT"))
 	for _, name := range []string{"bin/go", "VERSION", "go.env"} {
-		data, err := os.ReadFile(filepath.Join(goroot, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.Write("context/go/"+name, data)
+		b.Write("context/go/"+name, readFile(t, filepath.Join(goroot, name)))
 	}
 	if err := os.Chmod(filepath.Join(b.Work, "context/go/bin/go"), 0o755); err != nil {
 		t.Fatal(err)

@@ -30,10 +30,7 @@ const (
 func readTable(t *testing.T) clientTable {
 	t.Helper()
 	table := clientTable{file: filepath.Join(enginetest.Root(t), "docs/broker.md")}
-	data, err := os.ReadFile(table.file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data := readFile(t, table.file)
 	before, rest, ok := strings.Cut(string(data), tableBegin)
 	rows, after, ok2 := strings.Cut(rest, tableEnd)
 	if !ok || !ok2 {
