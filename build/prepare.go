@@ -49,8 +49,13 @@ func prepare(job *Job, set *secret.Set, t Tools) (*source, error) {
 	if job.steps, err = openSteps(t.StepsDir, job, set, src); err != nil {
 		return nil, err
 	}
+	if len(job.steps.all) > 0 && src.hidden() {
+		r := *job.Request
+		r.NoCache, r.NoCacheFilter = true, nil
+		job.Request = &r
+	}
 	if src == nil {
-		return nil, job.withoutDockerfile()
+		return nil, job.Request.changesNothing()
 	}
 	contexts, err := fingerprints(job, set, t.Cache)
 	if err != nil || len(contexts) == 0 {
@@ -61,16 +66,11 @@ func prepare(job *Job, set *secret.Set, t Tools) (*source, error) {
 	return src, err
 }
 
-// withoutDockerfile is for a Dockerfile to which no mount can be added.
-func (j *Job) withoutDockerfile() error {
-	if slices.ContainsFunc(j.Request.Secrets, func(s Secret) bool { return s.RebuildOnChange }) {
+// changesNothing refuses what takes a Dockerfile that can be read.
+func (r *Request) changesNothing() error {
+	if slices.ContainsFunc(r.Secrets, func(s Secret) bool { return s.RebuildOnChange }) {
 		return usage("a local Dockerfile, or leave rebuild=on-change out",
 			"rebuild=on-change has to add a mount to the Dockerfile, which is not here to be read")
-	}
-	if len(j.steps.all) > 0 {
-		r := *j.Request
-		r.NoCache, r.NoCacheFilter = true, nil
-		j.Request = &r
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tightlip/tightlip/dockerfile"
 	"github.com/tightlip/tightlip/internal/cachedir"
+	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/secret"
 )
 
@@ -73,7 +74,7 @@ func random(size int) []byte {
 // layers has only what was left at the end.
 func (j *Job) scope(s Secret, src *source) string {
 	r := j.Request
-	about := []any{s.Ref.String(), s.Ref.Dir, r.flat()}
+	about := []any{proof.Rules, s.Ref.String(), s.Ref.Dir, s.Waived, r.Skip, r.flat()}
 	if src == nil || !src.within(s.ID) {
 		about = append(about, r.Target, r.BuildArg, r.Platform, r.BuildContext, j.Original)
 	}
@@ -91,6 +92,11 @@ func (r *Request) flat() bool {
 		fields := strings.Split(o, ",")
 		return strings.Contains(o, "=") && !slices.Contains(fields, "type=local") && !slices.Contains(fields, "type=tar")
 	})
+}
+
+// hidden tells whether there may be steps with secrets to which no mount can be added.
+func (s *source) hidden() bool {
+	return s == nil || s.file.HidesSecrets() || s.file.Syntax() != "" && !strings.Contains(s.file.Syntax(), "docker/dockerfile")
 }
 
 // within tells whether all steps that mount a secret are in the image itself, and not in a stage that it copies from.

@@ -89,6 +89,7 @@ func TestStepsOfStages(t *testing.T) {
 		"another argument":                {inStage, inStage, func(r *build.Request) { r.BuildArg = []string{"WHAT=/b"} }, true},
 		"in the image":                    {inImage, inImage + "RUN more\n", nil, false},
 		"in the image, proven as a stage": {inStage, inImage, nil, true},
+		"with less of a search":           {inImage, inImage, func(r *build.Request) { r.Skip = []string{"/a/*"} }, true},
 		"in a folder":                     {inImage, inImage, func(r *build.Request) { r.Output = []string{"type=local,dest=x"} }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,15 +137,30 @@ func TestSharedStep(t *testing.T) {
 	}
 }
 
-// TestStepsWithoutDockerfile has one that only the engine can read, which gets no salt.
-func TestStepsWithoutDockerfile(t *testing.T) {
-	e := &folderEngine{files: func(job build.Job) map[string]string {
-		if !job.Request.NoCache {
-			t.Error("a step may come from the cache")
+// TestStepsThatAreNotKnown has steps run that may mount the secret and get no salt.
+func TestStepsThatAreNotKnown(t *testing.T) {
+	for _, text := range []string{
+		"", // which only the engine can read
+		"# syntax=npm.corp.example/dockerfile\n" + inImage,
+		"FROM base\nARG ID=npm\nRUN --mount=type=secret,id=$ID fetch\n",
+		"FROM base AS triggers\nONBUILD RUN --mount=type=secret,id=npm fetch\nFROM triggers\n",
+	} {
+		e := &folderEngine{files: func(job build.Job) map[string]string {
+			if !job.Request.NoCache {
+				t.Errorf("%q: a step may come from the cache", text)
+			}
+			return clean(job)
+		}}
+		_, err := mintedRun(t, &issuer{}, e, func(r *build.Request) {
+			if text == "" {
+				return
+			}
+			if err := os.WriteFile(filepath.Join(r.Context, "Dockerfile"), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if err != nil {
+			t.Error(err)
 		}
-		return clean(job)
-	}}
-	if _, err := mintedRun(t, &issuer{}, e, nil); err != nil {
-		t.Error(err)
 	}
 }

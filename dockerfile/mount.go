@@ -68,6 +68,18 @@ func (f *File) SecretLines(id string) []int {
 	return all
 }
 
+// HidesSecrets tells whether there may be steps with secrets that are not known by their ids: those with variables in them, and triggers.
+func (f *File) HidesSecrets() bool {
+	for _, s := range f.stages {
+		for _, c := range s.Commands {
+			if t, ok := c.(*instructions.OnbuildCommand); ok && strings.Contains(strings.ToLower(t.Expression), "secret") {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc(f.SecretIDs(), func(id string) bool { return strings.ContainsAny(id, "$") })
+}
+
 // secretIDs are the ids that a RUN instruction mounts, each once. The default id is the target's last element.
 func secretIDs(run *instructions.RunCommand) ([]string, error) {
 	// The parser resolves mounts only when it expands variables. Ids hardly ever hold any.

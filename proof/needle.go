@@ -22,6 +22,9 @@ const MinLen = 8
 // rulesVersion is part of every fingerprint. It changes whenever the rules make other needles of the same value.
 const rulesVersion = "tightlip needles v3"
 
+// Rules names what is looked for and where. It changes whenever that does.
+const Rules = rulesVersion + ", " + walkVersion
+
 // Secret is what needles are made from.
 type Secret struct {
 	ID    string

@@ -187,7 +187,7 @@ func TestClassicLargeSecrets(t *testing.T) {
 	}
 	r := b.Tightlip("build", "--engine", "classic", "--secret", "id=npm,src=../large", "-t", "large", ".")
 	wantCode(t, r, 0)
-	if got := b.Docker("run", "--rm", "--network", "none", "large", "/bin/cat", "/size"); got != fmt.Sprint(len(value)) {
+	if got := printedBy(b, "large", "/bin/cat", "/size"); got != fmt.Sprint(len(value)) {
 		t.Errorf("the step saw %s bytes", got)
 	}
 	b.Docker("rmi", "-f", "large")
@@ -229,7 +229,7 @@ RUN --mount=type=ssh,uid=1000 --mount=type=ssh,target=/tmp/of-root ssh-add -l &&
 		t.Run(strings.ReplaceAll(flag, b.Dir, ""), func(t *testing.T) {
 			r := buildWith(b, "classic", "--build-arg", fmt.Sprintf("AGAIN=%d", i), "--ssh", flag, "-t", "ssh")
 			wantCode(t, r, 0)
-			show := func(file string) string { return b.Docker("run", "--rm", "--network", "none", "ssh", "/bin/cat", file) }
+			show := func(file string) string { return printedBy(b, "ssh", "/bin/cat", file) }
 			wantText(t, show("/listed"), fingerprint)
 			wantText(t, show("/message.sig"), "BEGIN SSH SIGNATURE")
 			for file, want := range map[string]string{
@@ -344,7 +344,7 @@ RUN --mount=type=secret,id=npm ls /sys/class/net > /net; ip -o addr >> /net; [ -
 	for network, want := range map[string][]string{"none": {"lo"}, "default": {"eth0", "lo"}, "tl-e2e": {"eth0", "lo", "10.222.7."}, "host": names} {
 		t.Run(network, func(t *testing.T) {
 			wantCode(t, buildWith(b, "classic", "--network", network, "--build-arg", "AGAIN="+network, "-t", "networks"), 0)
-			text := b.Docker("run", "--rm", "--network", "none", "networks", "/bin/cat", "/net")
+			text := printedBy(b, "networks", "/bin/cat", "/net")
 			wantText(t, text, want...)
 			if network == "none" && strings.Contains(text, "eth0") {
 				t.Errorf("there is a network: %s", text)
@@ -390,7 +390,7 @@ func TestClassicOverTCP(t *testing.T) {
 	value := withSecret(b, clean)
 	b.Env["DOCKER_HOST"] = "tcp://" + forward(t, strings.TrimPrefix(b.Env["DOCKER_HOST"], "unix://"))
 	wantCode(t, buildWith(b, "classic", "-t", "tcp"), 0)
-	if got := b.Docker("run", "--rm", "--network", "none", "tcp"); got != size {
+	if got := printedBy(b, "tcp"); got != size {
 		t.Errorf("the image printed %q, not %q", got, size)
 	}
 	enginetest.NoTracesIn(t, b.Dir, value)
@@ -454,7 +454,7 @@ func TestClassicOldest(t *testing.T) {
 	r := buildWith(b, "classic", "-t", "old")
 	wantCode(t, r, 0)
 	wantText(t, r.Stderr, "proven: npm")
-	if got := b.Docker("run", "--rm", "--network", "none", "old"); got != size {
+	if got := printedBy(b, "old"); got != size {
 		t.Errorf("the image printed %q, not %q", got, size)
 	}
 	r = buildWith(b, "classic", "-t", "old")

@@ -104,7 +104,7 @@ CMD ["/bin/sh","-c","read s < /size; echo $s"]
 `)
 			add(b)
 			wantCode(t, buildWith(b, "classic", "-t", "fetched:"+name), 0)
-			if got := b.Docker("run", "--rm", "--network", "none", "fetched:"+name); got != size {
+			if got := printedBy(b, "fetched:"+name); got != size {
 				t.Errorf("the step saw %s bytes, not %s", got, size)
 			}
 			b.Docker("rmi", "-f", "fetched:"+name)
@@ -123,7 +123,7 @@ RUN --mount=type=secret,id=npm busybox wc -c < /run/secrets/npm > /size
 CMD ["busybox","cat","/size"]
 `)
 	wantCode(t, buildWith(b, "classic", "-t", "fetched"), 0)
-	if got := b.Docker("run", "--rm", "--network", "none", "fetched"); got != size {
+	if got := printedBy(b, "fetched"); got != size {
 		t.Errorf("the step saw %s bytes, not %s", got, size)
 	}
 	b.Docker("rmi", "-f", "fetched")

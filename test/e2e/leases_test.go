@@ -150,10 +150,7 @@ func unprovenBuild(t *testing.T, b *enginetest.Box, engine string) {
 	}{
 		{leaks + "RUN false\n", 1, 1},
 		{leaks + "RUN true\n", 3, 2},
-		{leaks + "RUN true\n", 3, 3}, // it leaked, and was not named
-		{leaks + "RUN rm /kept\n", 3, 4},
-		{uses[len(base):], 0, 5},
-		{uses[len(base):] + "RUN true\n", 0, 5},
+		{leaks + "RUN rm /kept\n", 3, 3}, // it leaked, and was not named
 	} {
 		project(b, base+test.steps)
 		r := b.Tightlip(args...)
@@ -170,9 +167,9 @@ func TestMintedUnproven(t *testing.T) {
 
 // TestMintedTwice has the same step run for two builds at once: the end of the first does not take the second one's token away.
 func TestMintedTwice(t *testing.T) {
-	onAll(t, func(t *testing.T, e engine) {
+	onEachOf(t, engines, func(t *testing.T, e engine) {
 		b := e.box(t)
-		project(b, base+"RUN --mount=type=secret,id=npm cut -c 1-40 /run/secrets/npm && echo step-has-begun && sleep 4 && cp /run/secrets/npm /kept\n")
+		project(b, base+"RUN --mount=type=secret,id=npm cut -c 1-40 /run/secrets/npm && echo step-has-begun && sleep 3 && cp /run/secrets/npm /kept\n")
 		i := newIssuer(t, b)
 		var runs []*running
 		for n := range 2 {

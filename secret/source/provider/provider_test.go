@@ -91,7 +91,7 @@ func Example() {
 	resolver.SetOther(provider.Find(command.NewRunner(command.Options{})))
 	_, err := resolver.Resolve(context.Background(), secret.Ref{Scheme: "gone", Rest: "ci/npm"})
 	fmt.Println(err)
-	// Output: the reference has an unknown scheme
+	// Output: the reference has an unknown scheme, gone:
 }
 
 func find(scheme string) secret.Source {
