@@ -49,10 +49,13 @@ func prepare(job *Job, set *secret.Set, t Tools) (*source, error) {
 	if job.steps, err = openSteps(t.StepsDir, job, set, src); err != nil {
 		return nil, err
 	}
-	if len(job.steps.all) > 0 && src.hidden() {
+	if len(job.steps.all) > 0 && src.hidden(job.Request) {
 		r := *job.Request
 		r.NoCache, r.NoCacheFilter = true, nil
 		job.Request = &r
+		for _, salt := range job.steps.all {
+			salt.hidden = true
+		}
 	}
 	if src == nil {
 		return nil, job.Request.changesNothing()
@@ -121,7 +124,7 @@ func fingerprints(job *Job, set *secret.Set, cache *proof.Cache) (map[string]str
 			return nil, usage("leave rebuild=on-change out", "secret %s is minted anew for each build, so that every build would run its steps", s.ID)
 		case s.RebuildOnChange:
 			print = cache.Fingerprint(lease.Value.Open())
-		case salt != nil:
+		case salt != nil && !salt.hidden:
 			print = salt.text
 		default:
 			continue

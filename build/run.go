@@ -150,6 +150,7 @@ func Run(ctx context.Context, r *Request, t Tools) (out *Outcome, err error) {
 	if broker != nil {
 		job.Handoff.standIn = broker.StandIn
 	}
+	defer func() { job.steps.close() }()
 	dockerfile, err := prepare(&job, set, t)
 	if err != nil {
 		return nil, err

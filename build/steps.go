@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/tightlip/tightlip/dockerfile"
 	"github.com/tightlip/tightlip/internal/cachedir"
+	"github.com/tightlip/tightlip/internal/lockfile"
 	"github.com/tightlip/tightlip/proof"
 	"github.com/tightlip/tightlip/secret"
 )
@@ -24,6 +26,7 @@ type steps struct {
 	dir  cachedir.Dir
 	name string           // of this build
 	all  map[string]*salt // by secret
+	held []func()         // gives back the salts of others
 }
 
 // salt is that of one secret.
@@ -32,6 +35,7 @@ type salt struct {
 	text   string
 	own    bool // no other build has it: nothing in the cache is of it
 	minted bool
+	hidden bool // not all steps that may mount the secret are known, so that none has it
 }
 
 // opened is an entry for each build that has minted with a salt of another and is not proven: NAME of the salt, NAME of the build.
@@ -54,14 +58,38 @@ func openSteps(folder string, job *Job, set *secret.Set, src *source) (*steps, e
 		return nil, fmt.Errorf("opening the notes of proven steps: %w", err)
 	}
 	for _, salt := range s.all {
-		text, err := s.dir.Read(salt.entry)
-		salt.text = string(text)
-		if err != nil || s.unproven(salt) {
-			s.dir.Remove(salt.entry)
-			salt.text, salt.own = hex.EncodeToString(random(16)), true
+		if !s.take(salt) {
+			salt.text, salt.own = hex.EncodeToString(random(saltSize)), true
 		}
 	}
 	return s, nil
+}
+
+const saltSize = 16 // bytes
+
+// take has a build go on with the salt of one that was proven, unless another build does so now: a builder would run their steps once for both.
+func (s *steps) take(salt *salt) bool {
+	text, err := s.dir.Read(salt.entry)
+	salt.text = string(text)
+	if err != nil || len(text) != hex.EncodedLen(saltSize) || s.unproven(salt) {
+		s.dir.Remove(salt.entry)
+		return false
+	}
+	giveBack, err := lockfile.Lock(s.dir.Path(salt.text + ".held"))
+	if err == nil {
+		s.held = append(s.held, giveBack)
+	}
+	return err == nil
+}
+
+// close lets other builds go on with the salts.
+func (s *steps) close() {
+	if s == nil {
+		return
+	}
+	for _, giveBack := range s.held {
+		giveBack()
+	}
 }
 
 func random(size int) []byte {
@@ -74,9 +102,9 @@ func random(size int) []byte {
 // layers has only what was left at the end.
 func (j *Job) scope(s Secret, src *source) string {
 	r := j.Request
-	about := []any{proof.Rules, s.Ref.String(), s.Ref.Dir, s.Waived, r.Skip, r.flat()}
+	about := []any{proof.Rules, s.ID, s.Ref.String(), s.Ref.Dir, s.Waived, r.Skip, r.flat()}
 	if src == nil || !src.within(s.ID) {
-		about = append(about, r.Target, r.BuildArg, r.Platform, r.BuildContext, j.Original)
+		about = append(about, r.Target, Arguments(r.BuildArg), r.Platform, r.BuildContext, j.Original)
 	}
 	text, err := json.Marshal(about)
 	if err != nil {
@@ -95,12 +123,20 @@ func (r *Request) flat() bool {
 }
 
 // hidden tells whether there may be steps with secrets to which no mount can be added.
-func (s *source) hidden() bool {
-	return s == nil || s.file.HidesSecrets() || s.file.Syntax() != "" && !strings.Contains(s.file.Syntax(), "docker/dockerfile")
+func (s *source) hidden(r *Request) bool {
+	if s == nil || s.file.HidesSecrets() || slices.ContainsFunc(r.BuildArg, func(a string) bool { return strings.HasPrefix(a, "BUILDKIT_SYNTAX") }) {
+		return true
+	}
+	syntax, _, _ := strings.Cut(s.file.Syntax(), "@")
+	syntax, _, _ = strings.Cut(strings.TrimPrefix(syntax, "docker.io/"), ":")
+	return !slices.Contains([]string{"", "docker/dockerfile", "docker/dockerfile-upstream"}, syntax)
 }
 
 // within tells whether all steps that mount a secret are in the image itself, and not in a stage that it copies from.
 func (s *source) within(id string) bool {
+	if slices.ContainsFunc(s.file.Stages(), func(i instructions.Stage) bool { return strings.Contains(i.BaseName, "$") }) {
+		return false // a build argument may make it another chain
+	}
 	chain := s.file.Chain(s.target)
 	for _, line := range s.file.SecretLines(id) {
 		if !slices.ContainsFunc(chain, func(i dockerfile.Instruction) bool { return i.Line == line }) {
@@ -140,13 +176,15 @@ func (s *steps) proven() {
 
 // unproven tells whether a build has minted with a salt, and was not proven.
 func (s *steps) unproven(salt *salt) bool {
-	return len(s.dir.Names(salt.text+opened)) > 0
+	names, err := s.dir.Names(salt.text + opened)
+	return err != nil || slices.ContainsFunc(names, func(name string) bool { return name != salt.text+opened+s.name })
 }
 
-// check finds secrets that this build did not mint, and another one did while this one ran: a builder runs a step once for both.
+// check finds secrets that another build minted with the same salt while this one ran: a builder runs a step once for both. Where locks work,
+// there are none.
 func (s *steps) check() error {
 	for id, salt := range s.all {
-		if !salt.minted && !salt.own && s.unproven(salt) {
+		if !salt.own && s.unproven(salt) {
 			return &sharedError{id}
 		}
 	}

@@ -84,6 +84,7 @@ func TestStepsOfStages(t *testing.T) {
 		minted        bool
 	}{
 		"the same":                        {inStage, inStage, nil, false},
+		"a base by argument":              {"ARG B=base\n" + strings.Replace(inImage, "base", "$B", 1), "ARG B=base\n" + strings.Replace(inImage, "base", "$B", 1), func(r *build.Request) { r.BuildArg = []string{"B=other"} }, true},
 		"another Dockerfile":              {inStage, inStage + "COPY --from=fetched /b /b\n", nil, true},
 		"the stage itself":                {inStage, inStage, func(r *build.Request) { r.Target = "fetched" }, true},
 		"another argument":                {inStage, inStage, func(r *build.Request) { r.BuildArg = []string{"WHAT=/b"} }, true},
@@ -104,36 +105,25 @@ func TestStepsOfStages(t *testing.T) {
 	}
 }
 
-// TestSharedStep has a builder run a step of two builds once, with the secret of the other one.
-func TestSharedStep(t *testing.T) {
-	for name, test := range map[string]struct {
-		other func(string) (string, error)
-		want  error
-	}{
-		"that leaks":    {keeps, build.ErrUnproven},
-		"that fails":    {breaks, build.ErrUnproven},
-		"that is clean": {drops, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := &builder{layers: map[string]string{}}
-			if _, _, err := b.build(t, inImage, nil, drops); err != nil {
-				t.Fatal(err)
-			}
-			clear(b.layers) // something that the step depends on has changed
-			e := &folderEngine{}
-			e.files = func(job build.Job) map[string]string {
-				_, _, _ = b.build(t, inImage, nil, test.other)
-				return map[string]string{"layer": b.layers[job.Fingerprints["npm"]]}
-			}
-			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(inImage), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			out, err := mintedRun(t, &b.issuer, e, func(r *build.Request) { r.Context = dir })
-			if !errors.Is(err, test.want) || out.Named != (test.want == nil) {
-				t.Errorf("named %t, %v", out.Named, err)
-			}
-		})
+// TestBuildsAtOnce has a build begin while another one goes on with a salt that was proven: a builder would run their steps once for both.
+func TestBuildsAtOnce(t *testing.T) {
+	b := &builder{layers: map[string]string{}}
+	if _, _, err := b.build(t, inImage, nil, drops); err != nil {
+		t.Fatal(err)
+	}
+	clear(b.layers) // something that the step depends on has changed
+	_, _, err := b.build(t, inImage, nil, func(string) (string, error) {
+		before := len(b.layers)
+		if out, minted, err := b.build(t, inImage, nil, keeps); !errors.Is(err, build.ErrLeaked) || !minted || out.Named {
+			t.Errorf("minted %t, %v", minted, err)
+		}
+		if len(b.layers) != before+1 {
+			t.Error("the step is the same")
+		}
+		return "nothing", nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
@@ -143,6 +133,8 @@ func TestStepsThatAreNotKnown(t *testing.T) {
 		"", // which only the engine can read
 		"# syntax=npm.corp.example/dockerfile\n" + inImage,
 		"FROM base\nARG ID=npm\nRUN --mount=type=secret,id=$ID fetch\n",
+		"FROM base\nARG T\nRUN --mount=type=secret,target=${T:-/root/npm} fetch\n",
+		"FROM base\nARG M\nRUN --mount=type=secret,id=npm,mode=$M fetch\n",
 		"FROM base AS triggers\nONBUILD RUN --mount=type=secret,id=npm fetch\nFROM triggers\n",
 	} {
 		e := &folderEngine{files: func(job build.Job) map[string]string {

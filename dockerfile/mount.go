@@ -1,8 +1,10 @@
 package dockerfile
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
+	"path"
 	"slices"
 	"strings"
 
@@ -15,6 +17,9 @@ func (f *File) AddMounts(mount func(secretID string) (flag string, ok bool)) ([]
 	lines := slices.Clone(f.lines)
 	for run := range f.runs() {
 		ids, err := secretIDs(run)
+		if err != nil && !f.mountsSecret(run) {
+			continue // what is wrong with it, if anything, is the builder's to say
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", f.name, firstLine(run.Location()), err)
 		}
@@ -68,6 +73,13 @@ func (f *File) SecretLines(id string) []int {
 	return all
 }
 
+// mountsSecret tells whether a flag of a RUN instruction may mount a secret.
+func (f *File) mountsSecret(run *instructions.RunCommand) bool {
+	return slices.ContainsFunc(f.Flags(run.Location()), func(flag string) bool {
+		return strings.Contains(flag, "secret") || strings.Contains(flag, "type=$")
+	})
+}
+
 // HidesSecrets tells whether there may be steps with secrets that are not known by their ids: those with variables in them, and triggers.
 func (f *File) HidesSecrets() bool {
 	for _, s := range f.stages {
@@ -77,10 +89,17 @@ func (f *File) HidesSecrets() bool {
 			}
 		}
 	}
-	return slices.ContainsFunc(f.SecretIDs(), func(id string) bool { return strings.ContainsAny(id, "$") })
+	for run := range f.runs() {
+		variable := slices.ContainsFunc(f.Flags(run.Location()), func(flag string) bool { return strings.Contains(flag, "$") })
+		if variable && f.mountsSecret(run) {
+			return true
+		}
+	}
+	return false
 }
 
-// secretIDs are the ids that a RUN instruction mounts, each once. The default id is the target's last element.
+// secretIDs are the ids that a RUN instruction mounts, each once: BuildKit looks for source=, then for id=, and then at the target's last
+// element.
 func secretIDs(run *instructions.RunCommand) ([]string, error) {
 	// The parser resolves mounts only when it expands variables. Ids hardly ever hold any.
 	if err := run.Expand(func(word string) (string, error) { return word, nil }); err != nil {
@@ -88,13 +107,10 @@ func secretIDs(run *instructions.RunCommand) ([]string, error) {
 	}
 	var ids []string
 	for _, m := range instructions.GetMounts(run) {
-		id := m.CacheID
 		if m.Type != instructions.MountTypeSecret {
 			continue
 		}
-		if id == "" {
-			id = m.Target[strings.LastIndexByte(m.Target, '/')+1:]
-		}
+		id := cmp.Or(m.Source, m.CacheID, path.Base(m.Target))
 		if !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}

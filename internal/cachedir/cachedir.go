@@ -86,15 +86,15 @@ func (d Dir) Keep(name string) error {
 }
 
 // Names lists the entries whose names begin with a prefix.
-func (d Dir) Names(prefix string) []string {
+func (d Dir) Names(prefix string) ([]string, error) {
 	var out []string
-	entries, _ := os.ReadDir(d.path)
+	entries, err := os.ReadDir(d.path)
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), prefix) {
 			out = append(out, e.Name())
 		}
 	}
-	return out
+	return out, err
 }
 
 // Remove removes an entry, if it is there.

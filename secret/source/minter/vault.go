@@ -153,6 +153,7 @@ func (v inVault) mintToken(ctx context.Context, o *order) (*credential, error) {
 	}
 	c.value, c.expires, c.id = answer.Auth.ClientToken.Value, endOf(answer.Auth.LeaseDuration), answer.Auth.Accessor
 	c.bound = c.bound && !answer.Auth.Orphan
+	c.unrevocable = answer.Auth.TokenType == "batch" && !c.bound // such a token has no accessor
 	return c, nil
 }
 
