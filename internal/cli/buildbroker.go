@@ -76,6 +76,11 @@ func (f *brokerFlags) apply(cfg *config.Config, r *build.Request) error {
 	for i := range r.Secrets {
 		s := &r.Secrets[i]
 		entry, _ := cfg.Secret(s.ID)
+		if len(s.Broker) == 0 {
+			if err := cfg.MayUse(config.UseBroker, entry.Uses); err != nil {
+				return err
+			}
+		}
 		s.Seal = len(s.Broker) > 0 && (entry.Seal || f.seal)
 		any = any || len(s.Broker) > 0
 	}

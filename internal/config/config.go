@@ -296,6 +296,7 @@ func (l *loader) addSecret(s Secret, dir string) {
 	}
 	at := func(o Secret) bool { return o.ID == s.ID }
 	if i := slices.IndexFunc(l.config.Secrets, at); i >= 0 {
+		s.Uses = append(s.Uses, laxerUses(l.config.Secrets[i], s)...)
 		l.config.Secrets[i] = s
 		return
 	}

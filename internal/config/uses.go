@@ -56,6 +56,18 @@ func passUse(origins []gate.Origin, at Origin) Use {
 	return newUse(UseBroker, "steps that use the broker reach "+strings.Join(places, ", ")+" from this machine", at)
 }
 
+// laxerUses is for an entry that replaces one which keeps the secret from steps, or steps from the network.
+func laxerUses(replaced, s Secret) []Use {
+	var out []Use
+	if len(replaced.Broker) > 0 && len(s.Broker) == 0 {
+		out = append(out, newUse(UseBroker, "steps get secret "+s.ID+", which they do not by "+replaced.Origin.String(), s.Origin))
+	}
+	if replaced.Seal && !s.Seal {
+		out = append(out, newUse(UseBroker, "steps with secret "+s.ID+" are not sealed, which they are by "+replaced.Origin.String(), s.Origin))
+	}
+	return out
+}
+
 func argumentUse(id, argument string, at Origin) Use {
 	return newUse(UseArgument, "secret "+id+" comes to the build as the argument "+argument+", and stays in the image", at)
 }

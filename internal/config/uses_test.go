@@ -108,3 +108,21 @@ func TestWordsAreNoSchemes(t *testing.T) {
 		t.Error("broker: is allowed as a scheme")
 	}
 }
+
+// TestUsesThatAreLaxer has a project's file give to steps what the user's own keeps from them.
+func TestUsesThatAreLaxer(t *testing.T) {
+	_, opts := tree(t, map[string]string{
+		stop: "", projectFile: "version: 1\nsecrets: {npm: {from: 'env:NPM_TOKEN'}, pip: {from: 'env:PIP_TOKEN'}}\n",
+		userFile: "version: 1\nsecrets: {npm: {from: 'env:NPM_TOKEN', broker: [{origin: 'https://npm.corp.example', attach: bearer}], seal: true}, pip: {from: 'env:PIP_TOKEN'}}\n",
+	})
+	c := load(t, opts)
+	for id, want := range map[string]int{"npm": 2, "pip": 0} {
+		s, _ := c.Secret(id)
+		if err := c.MayUse("broker", s.Uses); len(s.Uses) != want || (err != nil) != (want > 0) {
+			t.Errorf("%s: got %+v, %v", id, s.Uses, err)
+		}
+	}
+	if len(c.Wants()) != 2 {
+		t.Errorf("got %+v", c.Wants())
+	}
+}
